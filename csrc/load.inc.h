@@ -1,0 +1,80 @@
+/* Elements between the caller's arrays, wherever they lie, and contiguous buffers of T. */
+#ifndef T
+#error "load.inc.h: define T, SUFFIX and IS_DOUBLE"
+#endif
+
+/* n elements `step` bytes apart, as they lie where they are contiguous, else copied to `buffer`. */
+static inline const T *load_elements(const char *p, ptrdiff_t step, size_t n, T *buffer)
+{
+    if (step == (ptrdiff_t)sizeof(T))
+        return (const T *)p;
+    for (size_t i = 0; i < n; i++)
+        buffer[i] = *(const T *)(p + (ptrdiff_t)i * step);
+    return buffer;
+}
+
+static inline void from_integers(const char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
+                                 T *to)
+{
+#define CONVERT(type) \
+    for (size_t i = 0; i < n; i++) \
+        to[i] = (T)*(const type *)(p + (ptrdiff_t)i * step); \
+    break
+    switch (dtype) {
+    case CROSSENT_I8: CONVERT(int8_t);
+    case CROSSENT_U8: CONVERT(uint8_t);
+    case CROSSENT_I16: CONVERT(int16_t);
+    case CROSSENT_U16: CONVERT(uint16_t);
+    case CROSSENT_I32: CONVERT(int32_t);
+    case CROSSENT_U32: CONVERT(uint32_t);
+    case CROSSENT_I64: CONVERT(int64_t);
+    case CROSSENT_U64: CONVERT(uint64_t);
+    default: break;
+    }
+#undef CONVERT
+}
+
+static const void *load_any(const char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
+                            void *buffer)
+{
+    if (dtype == (IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32))
+        return load_elements(p, step, n, buffer);
+    from_integers(p, step, dtype, n, buffer);
+    return buffer;
+}
+
+static inline void store_elements(char *p, ptrdiff_t step, size_t n, const T *buffer)
+{
+    for (size_t i = 0; i < n; i++)
+        *(T *)(p + (ptrdiff_t)i * step) = buffer[i];
+}
+
+/* What a row's logits are counted from: 0, or its maximum where that is beyond exact reduction. */
+static inline T reference(T max)
+{
+    return max > RANGE || (max < -RANGE && max > -(T)INFINITY) ? max : 0;
+}
+
+/* x - shift, and 0 where they are equal: also for infinities. */
+static inline T from_shift(T x, T shift) { return x == shift ? 0 : x - shift; }
+
+static inline void shift_elements(T *to, const T *x, size_t n, T shift)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = from_shift(x[i], shift);
+}
+
+/* N = round(max * log2 e) as exp_scaled rounds it, 0 for a row of -inf. */
+static inline vec exponent_of(vec max)
+{
+    vec n = vfma(max, vset(LOG2E), vset(ROUNDER)) - vset(ROUNDER);
+    return vselect(vequal(max, vset(-(T)INFINITY)), vset(0), n);
+}
+static inline T rounded_exponent(T max) { return vtop(exponent_of(vset(max))); }
+
+/* Below the normal numbers, where digits are lost. */
+static inline int is_tiny(T x)
+{
+    T size = x < 0 ? -x : x;
+    return size < TINY;
+}

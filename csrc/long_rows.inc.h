@@ -1,0 +1,251 @@
+/* Rows of more than TILE_CLASSES classes: the classes lie in the lanes.
+ *
+ * a) A row is worked on in blocks of BLOCK classes: a block is read once from memory, its maximum
+ *    found, and read again from the first-level cache for the exponentials.
+ * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before is
+ *    scaled by a power of two, exactly, so the result does not depend on where the maximum is.
+ * c) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
+ *    that group runs the body that masks it.
+ */
+#ifndef T
+#error "long_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
+#endif
+
+/* NaNs are passed over; -inf where nothing else is left. */
+static inline T block_max(const T *x, size_t n)
+{
+    const vec none = vset(-(T)INFINITY);
+    vec top[4] = {none, none, none, none};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int k = 0; k < 4; k++)
+            top[k] = vmax(vload(x + i + k * LANES), top[k]);
+    for (; i < n; i += LANES)
+        top[0] = vmax(vload_part(x + i, n - i, none), top[0]);
+    return vtop(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
+}
+
+/* The first index that holds `value`; n where none does. */
+static inline size_t block_find(const T *x, size_t n, T value)
+{
+    const vec wanted = vset(value), nan = vset((T)NAN);
+    for (size_t i = 0; i < n; i += LANES) {
+        unsigned found = vbits(vequal(vload_part(x + i, n - i, nan), wanted));
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+    return n;
+}
+
+/* The exponentials of up to 4 WIDE classes, added to `sum` but for the class at `skip`; `wides`,
+ * `whole`, `keep` and `skipping` are constants where this is called. */
+static inline __attribute__((always_inline)) void
+exp_wides(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct accumulator *sum,
+          const int wides, const int whole, const int keep, const int skipping)
+{
+    for (int h = 0; h < HALVES; h++)
+        for (int i = 0; i < wides; i++) {
+            size_t at = (size_t)(i * WIDE + h * LANES), left = at < n ? n - at : 0;
+            vec v = exp_scaled(whole ? vload(x + at) : vload_part(x + at, left, scale.low), scale);
+            if (keep && whole)
+                vstore(e + at, v);
+            else if (keep)
+                vstore_part(e + at, left, v);
+            if (skipping)
+                v = vselect(vequal(vlanes() + vset((T)at), vset(skip)), vset(0), v);
+            sum_add(sum, h, v);
+        }
+}
+
+static inline __attribute__((always_inline)) double
+block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, double *low,
+           const int keep)
+{
+    struct accumulator sum;
+    sum_clear(&sum);
+    size_t i = 0;
+    for (; i + 4 * WIDE <= n; i += 4 * WIDE) {
+        if (skip - i < 4 * WIDE)
+            exp_wides(x + i, e + i, 4 * WIDE, (T)(skip - i), scale, &sum, 4, 1, keep, 1);
+        else
+            exp_wides(x + i, e + i, 4 * WIDE, 0, scale, &sum, 4, 1, keep, 0);
+    }
+    T at = skip - i < 4 * WIDE ? (T)(skip - i) : -1;
+    switch ((n - i + WIDE - 1) / WIDE) {
+    case 1: exp_wides(x + i, e + i, n - i, at, scale, &sum, 1, 0, keep, 1); break;
+    case 2: exp_wides(x + i, e + i, n - i, at, scale, &sum, 2, 0, keep, 1); break;
+    case 3: exp_wides(x + i, e + i, n - i, at, scale, &sum, 3, 0, keep, 1); break;
+    case 4: exp_wides(x + i, e + i, n - i, at, scale, &sum, 4, 0, keep, 1); break;
+    }
+    return sum_total(&sum, low);
+}
+
+/* What the blocks of a row seen so far amount to; as in struct rows. */
+struct F(progress) {
+    T shift, max;
+    T exponent;
+    double others, others_low;
+    double *factor;       /* of every block: its exponentials, times this, are on the row's scale */
+    size_t blocks;
+};
+
+static inline struct exp_scale progress_scale(const struct F(progress) *row)
+{
+    return exp_range(vset(row->exponent));
+}
+
+static inline void progress_add(struct F(progress) *row, double sum, double low)
+{
+    double total = row->others + sum, back = total - row->others;
+    row->others_low += low + ((row->others - (total - back)) + (sum - back));
+    row->others = total;
+}
+
+static inline void progress_multiply(struct F(progress) *row, double factor)
+{
+    row->others *= factor;
+    row->others_low *= factor;
+    for (size_t b = 0; b < row->blocks; b++)
+        row->factor[b] *= factor;
+}
+
+/* Makes `top`, larger than all before, the maximum, and moves the scale and what there is to it. */
+static inline void rebase(struct F(progress) *row, T top)
+{
+    struct F(progress) old = *row;
+    int first = row->max == -(T)INFINITY;
+    if (first || (row->shift == 0 ? top > 2 * RANGE : top - row->shift > 1024))
+        row->shift = reference(top);
+    row->max = from_shift(top, row->shift);
+    row->exponent = rounded_exponent(row->max);
+    if (row->blocks == 0 || first)
+        return;
+    double power = (double)old.exponent - (double)row->exponent;
+    double nats = (double)old.shift - (double)row->shift;
+    /* Between two shifts what went before is e^-1024 of the new, that is nothing, except in rows
+     * that creep across 2 * RANGE, where the factor is rounded. */
+    progress_multiply(row, nats == 0 ? (power < -2000 ? 0 : ldexp(1, (int)power))
+                                     : exp(power * (double)LN2_HI + nats));
+}
+
+/* The statistics of row r (kernels.h). `keep`: its exponentials go to rows->exps[r]. */
+static inline __attribute__((always_inline)) void
+long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
+{
+    const int search = rows->anchor[r] < 0;
+    size_t anchor = (size_t)rows->anchor[r];
+    T at_anchor = search ? 0 : *(const T *)(rows->x[r] + rows->anchor[r] * rows->x_step);
+    double one_factor;
+    struct F(progress) row = {0, -(T)INFINITY, 0, 0, 0, &one_factor, 0};
+    if (rows->classes > BLOCK)
+        row.factor = scratch->factors + r * block_count(rows->classes);
+
+    for (size_t base = 0; base < rows->classes; base += BLOCK) {
+        size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
+        const T *x = load_elements(rows->x[r] + (ptrdiff_t)base * rows->x_step, rows->x_step, n,
+                                   (T *)scratch->load);
+        T top = block_max(x, n);
+        if (row.max == -(T)INFINITY || from_shift(top, row.shift) > row.max) {
+            if (search) {
+                if (row.max > -(T)INFINITY)   /* the old anchor is one of the others now */
+                    progress_add(&row, vtop(exp_scaled(vset(row.max), progress_scale(&row))), 0);
+                anchor = base + block_find(x, n, top);
+            }
+            rebase(&row, top);
+        }
+        if (row.shift != 0) {
+            shift_elements((T *)scratch->load, x, n, row.shift);
+            x = (const T *)scratch->load;
+        }
+        double low, sum = block_exps(x, keep ? (T *)rows->exps[r] + base : NULL, n, anchor - base,
+                                     progress_scale(&row), &low, keep);
+        progress_add(&row, sum, low);
+        row.factor[row.blocks++] = 1;
+    }
+    rows->anchor[r] = (int64_t)anchor;
+    rows->shift[r] = (double)row.shift;
+    rows->shifted |= row.shift != 0;
+    rows->max[r] = (double)row.max;
+    rows->exponent[r] = (double)row.exponent;
+    rows->at_anchor[r] = (double)(search ? row.max : from_shift(at_anchor, row.shift));
+    rows->others[r] = row.others;
+    rows->others_low[r] = row.others_low;
+}
+
+static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
+{
+    const int keep = output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX;
+    for (size_t r = 0; r < rows->count; r++)
+        if (keep)
+            long_row(rows, r, scratch, 1);
+        else
+            long_row(rows, r, scratch, 0);
+}
+
+/* to = e * scale, n elements; `pre`: times UNSCALE first. */
+static inline __attribute__((always_inline)) void
+scale_by(T *to, const T *e, size_t n, T scale, const int pre)
+{
+    const vec s = vset(scale), first = vset(UNSCALE);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vec v = vload(e + i);
+        if (pre)
+            v = v * first;
+        vstore(to + i, v * s);
+    }
+    if (i < n) {
+        vec v = vload_part(e + i, n - i, vset(0));
+        if (pre)
+            v = v * first;
+        vstore_part(to + i, n - i, v * s);
+    }
+}
+
+/* to = e * scale * factor. Where scale * factor is not a normal number its digits would be lost, but
+ * an e that still makes a nonzero product is so large that e * UNSCALE is exact. */
+static inline void scale_elements(T *to, const T *e, size_t n, double scale, double factor)
+{
+    T whole = (T)(scale * factor);
+    if (is_tiny(whole))
+        scale_by(to, e, n, (T)(scale / (double)UNSCALE * factor), 1);
+    else
+        scale_by(to, e, n, whole, 0);
+}
+
+/* to = (x - max) - log_sum: log(softmax), no term of which cancels another. */
+static inline void log_elements(T *to, const T *x, size_t n, T max, T log_sum)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (x[i] - max) - log_sum;
+}
+
+static void write_long_rows(const struct rows *rows, struct scratch *scratch,
+                            enum crossent_output output)
+{
+    const int direct = rows->out_step == (ptrdiff_t)sizeof(T);
+    for (size_t r = 0; r < rows->count; r++) {
+        const double *factor = scratch->factors + r * block_count(rows->classes);
+        for (size_t base = 0; base < rows->classes; base += BLOCK) {
+            size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
+            char *out = rows->out[r] + (ptrdiff_t)base * rows->out_step;
+            T *to = direct ? (T *)out : (T *)scratch->store;
+            if (output == CROSSENT_LOG_SOFTMAX) {
+                const T *x = load_elements(rows->x[r] + (ptrdiff_t)base * rows->x_step,
+                                           rows->x_step, n, (T *)scratch->load);
+                if (rows->shift[r] != 0) {
+                    shift_elements((T *)scratch->load, x, n, (T)rows->shift[r]);
+                    x = (const T *)scratch->load;
+                }
+                log_elements(to, x, n, (T)rows->max[r], (T)rows->loss[r]);
+            } else {
+                double f = rows->classes > BLOCK ? factor[base / BLOCK] : 1;
+                scale_elements(to, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
+            }
+            if (!direct)
+                store_elements(out, rows->out_step, n, to);
+        }
+        if (output == CROSSENT_GRADIENT)
+            *(T *)(rows->out[r] + rows->anchor[r] * rows->out_step) = (T)rows->anchor_gradient[r];
+    }
+}

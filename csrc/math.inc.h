@@ -1,0 +1,111 @@
+/* exp, log and log1p on `vec`, for T = float and double. Included once per type by unit.inc.h.
+ *
+ * a) Exponentials are scaled: a row works with e_j = e^x_j * 2^(bias - N), N = round(max * log2 e).
+ *    The shift happens in the exponent, an integer, so it costs no rounding, whereas x - max would
+ *    cost half an ulp of the difference: 40 ulp of e^(x - max) where x - max = -80.
+ *    Blanchard, Higham, Higham (2021), doi:10.1093/imanum/draa038, section 4 give the bounds that
+ *    this removes.
+ * b) The bias keeps every e_j a normal number or exactly zero, so that scaling by a power of two is
+ *    exact everywhere and no instruction set needs to agree on the rounding of subnormals.
+ * c) Polynomials are minimax, by tools/coefficients.py. Errors stand above each function; the test
+ *    tests/test_math.py reads them there.
+ */
+#ifndef T
+#error "math.inc.h: define T, SUFFIX and IS_DOUBLE"
+#endif
+
+/* c[0] x^(n-1) + ... + c[n-1]: two chains, in x^2, so that the latency of one hides the other's. */
+static inline vec poly(const T *c, int n, vec x)
+{
+    if (n < 6) {
+        vec p = vset(c[0]);
+        for (int i = 1; i < n; i++)
+            p = vfma(p, x, vset(c[i]));
+        return p;
+    }
+    vec square = x * x, p = vset(c[0]), q = vset(c[1]);
+    for (int i = 2; i < n; i += 2)
+        p = vfma(p, square, vset(c[i]));
+    for (int i = 3; i < n; i += 2)
+        q = vfma(q, square, vset(c[i]));
+    return n % 2 ? vfma(q, x, p) : vfma(p, x, q);
+}
+
+/* How exponentials of a row are scaled. Adding `rounder` to x log2 e leaves the biased exponent of
+ * e_j in the low bits; at `low` that exponent is 0, and 2^0 biased is the number zero. */
+struct exp_scale {
+    vec rounder, low;
+};
+
+static inline struct exp_scale exp_range(vec exponent)
+{
+    vec zero_at = exponent - vset(BIAS + EXPONENT_BIAS);
+    struct exp_scale scale = {vset(ROUNDER) - zero_at, zero_at * vset(LN2_HI)};
+    return scale;
+}
+
+/* x = n ln2 + r, |r| <= ln2/2 (1 + 2^-4), r = exact + low: the first product cancels exactly, and
+ * the parts are kept apart until the end, where they are small beside 1. Adding them at once would
+ * cost another quarter of an ulp, which is what the loss of two classes has left. */
+/* e^x * 2^(BIAS - N), +0 below the scale's range, NaN for NaN. Needs |N| < 2^21 and x <= max. */
+static inline vec exp_scaled(vec x, struct exp_scale scale)
+{
+    x = vmax(scale.low, x);
+    vec t = vfma(x, vset(LOG2E), scale.rounder);
+    vec n = t - scale.rounder;
+    vec exact = vfma(n, vset(-LN2_HI), x), low = n * vset(-LN2_LO), r = exact + low;
+    vec rest = vfma(r * r, poly(EXP, COUNT(EXP), r), low);
+    return (vset(1) + (exact + rest)) * vpow2(t);
+}
+
+/* The same as an unevaluated sum: returns hi, sets lo, together within 2^-56 of e^x (double). */
+static inline vec exp_pair(vec x, struct exp_scale scale, vec *low)
+{
+    x = vmax(scale.low, x);
+    vec t = vfma(x, vset(LOG2E), scale.rounder);
+    vec n = t - scale.rounder;
+    vec exact = vfma(n, vset(-LN2_HI), x), r_low = n * vset(-LN2_LO);
+    vec r = exact + r_low, power = vpow2(t);
+    r_low = (exact - r) + r_low;
+    vec one_r = vset(1) + r, lost = (vset(1) - one_r) + r;
+    vec rest = lost + vfma(r * r, poly(EXP, COUNT(EXP), r), vfma(r, r_low, r_low));
+    vec hi = one_r + rest;
+    *low = ((one_r - hi) + rest) * power;
+    return hi * power;
+}
+
+/* e^-a for a >= 0, down to and through the subnormal numbers. */
+static inline vec exp_negative(vec a)
+{
+    return exp_scaled(vset(0) - a, exp_range(vset(0))) * vset(UNSCALE);
+}
+
+/* k ln2 + log(1 + f) + low, f in [sqrt(1/2) - 1, sqrt(2) - 1], low a correction to f. */
+static inline vec log_sum(vec k, vec f, vec low)
+{
+    vec top = k * vset(LN2_TOP), hi = top + f;       /* k * LN2_TOP is exact */
+    vec lost = (top - hi) + f;
+    low = vfma(vset(0) - f, low, low);               /* d log(1 + f) ~ (1 - f) df */
+    return hi + vfma(f * f, poly(LOG1P, COUNT(LOG1P), f), vfma(k, vset(LN2_REST), low) + lost);
+}
+
+/* log(1 + v), 0 <= v <= 1. */
+static inline vec log1p_unit(vec v)
+{
+    const vec one = vset(1), cut = vset((T)0x1.a827998p-2);
+    mask small = vless(v, cut);
+    vec half = (v - one) * vset((T)0.5);             /* 1 + v = 2 (1 + (v - 1)/2), exactly */
+    vec k = vselect(small, vset(0), one);
+    return log_sum(k, vselect(small, v, half), vset(0));
+}
+
+/* log(1 + v + low) for v > -0.7, low within an ulp of v. */
+static inline vec log1p_pair(vec v, vec low)
+{
+    const vec one = vset(1);
+    vec u = one + v, back = u - one, k;
+    low = low + ((one - (u - back)) + (v - back));
+    vec m = vsplit(u, &k);
+    vec shrink = vpow2(vset(ROUNDER + EXPONENT_BIAS) - k);   /* 2^-k */
+    return log_sum(k, m - one, low * shrink);
+}

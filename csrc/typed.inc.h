@@ -1,0 +1,30 @@
+/* The table of one type (kernels.h). */
+#ifndef T
+#error "typed.inc.h: define T, SUFFIX and IS_DOUBLE"
+#endif
+
+static void any_statistics(struct rows *rows, struct scratch *scratch, enum crossent_output output)
+{
+    if (rows->classes <= TILE_CLASSES)
+        short_rows(rows, scratch, output);
+    else
+        long_rows(rows, scratch, output);
+}
+
+static void write_output(const struct rows *rows, struct scratch *scratch,
+                         enum crossent_output output)
+{
+    if (rows->classes <= TILE_CLASSES)
+        write_short_rows(rows, scratch, output);
+    else
+        write_long_rows(rows, scratch, output);
+}
+
+static const struct typed_kernels F(table) = {
+    .statistics = any_statistics,
+    .write = write_output,
+    .bias = BIAS,
+    .load = load_any,
+    .sigmoid_loss = sigmoid_losses,
+    .sigmoid_function = sigmoid_functions,
+};
