@@ -24,6 +24,10 @@ enum {
     PARALLEL_ELEMENTS = 1 << 15 /* below this a second thread costs more than it saves */
 };
 
+static size_t at_least_one(size_t n) { return n ? n : 1; }
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
 /* ---- walking the rows -------------------------------------------------------------------- */
 
 struct cursor {
@@ -53,6 +57,20 @@ static char *row_of(const struct crossent_array *array, const struct cursor *cur
     return p;
 }
 
+/* Pointers to n rows from `cursor` on. */
+static void row_pointers(const struct crossent_array *array, struct cursor cursor,
+                         const size_t *shape, size_t ndim, size_t n, char **p)
+{
+    char *first = row_of(array, &cursor, ndim);
+    if (ndim <= 1) {
+        for (size_t i = 0; i < n; i++)
+            p[i] = first + (ptrdiff_t)i * (ndim ? array->stride[0] : 0);
+        return;
+    }
+    for (size_t i = 0; i < n; i++, cursor_next(&cursor, shape, ndim))
+        p[i] = row_of(array, &cursor, ndim);
+}
+
 /* ---- sums -------------------------------------------------------------------------------- */
 
 struct partial {
@@ -70,20 +88,25 @@ static void partial_add(struct partial *p, double x)
 
 /* ---- labels ------------------------------------------------------------------------------ */
 
-/* A label as int64; what does not fit becomes -1, which no class has. */
-static int64_t read_label(const char *p, enum crossent_dtype dtype)
+/* Labels as int64; what does not fit becomes -1, which no class has. */
+static void read_labels(char *const *p, enum crossent_dtype dtype, size_t n, int64_t *to)
 {
-    switch (dtype) {
-    case CROSSENT_I8: return *(const int8_t *)p;
-    case CROSSENT_U8: return *(const uint8_t *)p;
-    case CROSSENT_I16: return *(const int16_t *)p;
-    case CROSSENT_U16: return *(const uint16_t *)p;
-    case CROSSENT_I32: return *(const int32_t *)p;
-    case CROSSENT_U32: return *(const uint32_t *)p;
-    case CROSSENT_I64: return *(const int64_t *)p;
-    case CROSSENT_U64: return *(const uint64_t *)p > INT64_MAX ? -1 : (int64_t)*(const uint64_t *)p;
-    default: return -1;
-    }
+    for (size_t i = 0; i < n; i++)
+        switch (dtype) {
+        case CROSSENT_I8: to[i] = *(const int8_t *)p[i]; break;
+        case CROSSENT_U8: to[i] = *(const uint8_t *)p[i]; break;
+        case CROSSENT_I16: to[i] = *(const int16_t *)p[i]; break;
+        case CROSSENT_U16: to[i] = *(const uint16_t *)p[i]; break;
+        case CROSSENT_I32: to[i] = *(const int32_t *)p[i]; break;
+        case CROSSENT_U32: to[i] = *(const uint32_t *)p[i]; break;
+        case CROSSENT_I64: to[i] = *(const int64_t *)p[i]; break;
+        case CROSSENT_U64: {
+            uint64_t label = *(const uint64_t *)p[i];
+            to[i] = label > INT64_MAX ? -1 : (int64_t)label;
+            break;
+        }
+        default: to[i] = -1;
+        }
 }
 
 /* ---- softmax ----------------------------------------------------------------------------- */
@@ -117,49 +140,67 @@ static void pad_rows(struct rows *rows)
     }
 }
 
-/* Collects up to run->group rows from *row on; `to` remembers where their results belong. */
-static void gather_rows(const struct softmax_run *run, size_t *row, size_t end,
-                        struct cursor *cursor, struct rows *rows, struct cursor *to,
-                        struct partial *partial)
+/* Takes the n rows from `row` on that take part into `rows`; rows->source says which they are. */
+static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
+                        const struct cursor *cursor, struct rows *rows, struct partial *partial)
 {
     const struct crossent_softmax *call = run->call;
-    for (rows->count = 0; *row < end && rows->count < run->group; ++*row) {
-        size_t r = rows->count;
-        int64_t label = -1;
-        if (call->target.data) {
-            label = read_label(row_of(&call->target, cursor, call->ndim), call->target.dtype);
-            if (label < 0 || (uint64_t)label >= call->classes) {
-                partial->fault_row = *row < partial->fault_row ? *row : partial->fault_row;
-                cursor_next(cursor, call->shape, call->ndim);
-                continue;
-            }
-        }
-        rows->anchor[r] = label;
-        rows->x[r] = row_of(&call->logits, cursor, call->ndim);
-        if (call->output != CROSSENT_NOTHING) {
-            rows->out[r] = row_of(&call->out, cursor, call->ndim);
-            if (call->out.step == (ptrdiff_t)run->size)
-                rows->exps[r] = rows->out[r];
-        }
+    char *p[GROUP];
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        rows->anchor[i] = -1;
+    if (call->target.data) {
+        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
+        read_labels(p, call->target.dtype, n, rows->anchor);
+    }
+    for (size_t i = 0; i < n; i++) {
+        int64_t label = rows->anchor[i];
+        rows->source[kept] = i;
+        rows->anchor[kept] = label;
+        if (!call->target.data || (label >= 0 && (uint64_t)label < call->classes))
+            kept++;
+        else
+            partial->fault_row = row + i < partial->fault_row ? row + i : partial->fault_row;
+    }
+    rows->count = kept;
+    row_pointers(&call->logits, *cursor, call->shape, call->ndim, n, p);
+    for (size_t r = 0; r < kept; r++) {
+        rows->x[r] = p[rows->source[r]];
         rows->coefficient[r] = call->coefficient;
-        to[r] = *cursor;
-        rows->count++;
-        cursor_next(cursor, call->shape, call->ndim);
+    }
+    if (call->output == CROSSENT_NOTHING)
+        return;
+    row_pointers(&call->out, *cursor, call->shape, call->ndim, n, p);
+    for (size_t r = 0; r < kept; r++) {
+        rows->out[r] = p[rows->source[r]];
+        if (call->out.step == (ptrdiff_t)run->size)
+            rows->exps[r] = rows->out[r];
     }
 }
 
-static void finish_rows(const struct softmax_run *run, const struct rows *rows,
-                        const struct cursor *to, struct partial *partial)
+/* Stores one number a row. */
+static void scatter_rows(const struct softmax_run *run, const struct crossent_array *array, size_t n,
+                         const struct cursor *cursor, const struct rows *rows, const double *values)
 {
-    const struct crossent_softmax *call = run->call;
-    for (size_t r = 0; r < rows->count; r++) {
-        if (call->loss.data)
-            store_real(row_of(&call->loss, &to[r], call->ndim), run->size, rows->loss[r]);
-        if (call->logsumexp.data)
-            store_real(row_of(&call->logsumexp, &to[r], call->ndim), run->size,
-                       rows->logsumexp[r]);
-        partial_add(partial, rows->loss[r]);
-    }
+    char *p[GROUP];
+    if (!array->data)
+        return;
+    row_pointers(array, *cursor, run->call->shape, run->call->ndim, n, p);
+    for (size_t r = 0; r < rows->count; r++)
+        store_real(p[rows->source[r]], run->size, values[r]);
+}
+
+/* The sum of a group's losses: GROUP / 4 lanes, each in order, then in halves. */
+static double group_sum(const struct rows *rows)
+{
+    double lane[GROUP / 4] = {0};
+    for (size_t r = 0; r < rows->count; r++)
+        lane[r % (GROUP / 4)] += rows->loss[r];
+    for (size_t half = GROUP / 8; half; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
 }
 
 static void softmax_slab(struct softmax_run *run, size_t slab, struct rows *rows,
@@ -168,12 +209,13 @@ static void softmax_slab(struct softmax_run *run, size_t slab, struct rows *rows
     const struct crossent_softmax *call = run->call;
     size_t row = slab * run->slab;
     size_t end = row + run->slab < call->rows ? row + run->slab : call->rows;
-    struct cursor cursor = cursor_at(call->shape, call->ndim, row), to[GROUP];
     struct partial *partial = &run->partials[slab];
 
     *partial = (struct partial){0, 0, SIZE_MAX};
-    while (row < end) {
-        gather_rows(run, &row, end, &cursor, rows, to, partial);
+    for (size_t n; row < end; row += n) {
+        n = smaller(run->group, end - row);
+        struct cursor cursor = cursor_at(call->shape, call->ndim, row);
+        gather_rows(run, row, n, &cursor, rows, partial);
         if (rows->count == 0)
             continue;
         pad_rows(rows);
@@ -182,7 +224,9 @@ static void softmax_slab(struct softmax_run *run, size_t slab, struct rows *rows
         run->kernels->epilogue(rows, run->typed->bias);
         if (call->output != CROSSENT_NOTHING)
             run->typed->write(rows, scratch, call->output);
-        finish_rows(run, rows, to, partial);
+        scatter_rows(run, &call->loss, n, &cursor, rows, rows->loss);
+        scatter_rows(run, &call->logsumexp, n, &cursor, rows, rows->logsumexp);
+        partial_add(partial, group_sum(rows));
     }
 }
 
@@ -220,10 +264,6 @@ static void softmax_task(void *context, size_t begin, size_t end)
     free(exps);
     free(scratch.factors);
 }
-
-static size_t at_least_one(size_t n) { return n ? n : 1; }
-
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 int crossent_softmax(struct crossent_softmax *call)
 {

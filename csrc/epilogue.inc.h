@@ -1,5 +1,6 @@
 /* From a row's statistics to its loss and the coefficients of its gradient, LANES rows at a time, in
- * double for both types. With E the scaled exponentials, k the anchor, m a maximum, x - shift as x:
+ * double for both types. With E the scaled exponentials, k the anchor, m a maximum
+ * of all classes, x - shift as x:
  *
  *     O   = sum of E_j, j != k
  *     v   = (O + (E_k - E_m)) / E_m          so that 1 + v = (sum of all E) / E_m
@@ -41,12 +42,13 @@ epilogue_lanes(struct rows *rows, size_t r, const int bias)
     struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - bias));
 
     vec em_low, ek_low, low, sum_low, v_low;
-    vec em = exp_pair(max, scale, &em_low), ek = exp_pair(anchor, scale, &ek_low);
+    vec top = vmax(anchor, max);
+    vec em = exp_pair(top, scale, &em_low), ek = exp_pair(anchor, scale, &ek_low);
     vec v = two_sum(others, ek - em, &low);
     low = low + (others_low + (ek_low - em_low));
     v = quotient(v, low, em, em_low, one / em, &v_low);
 
-    vec behind = two_sum(max, zero - anchor, &low);
+    vec behind = two_sum(top, zero - anchor, &low);
     low = vselect(vless(behind, vset(INFINITY)), low, zero);
     vec log_of_sum = log1p_pair(v, v_low);
     vec loss = behind + (low + log_of_sum);
@@ -59,7 +61,7 @@ epilogue_lanes(struct rows *rows, size_t r, const int bias)
     vec coefficient = vload(rows->coefficient + r);
 
     vstore(rows->loss + r, loss);
-    vstore(rows->logsumexp + r, vload(rows->shift + r) + (max + log_of_sum));
+    vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, coefficient * inverse);
     vstore(rows->anchor_gradient + r, zero - coefficient * (part + part_low));
 }
@@ -68,12 +70,13 @@ epilogue_lanes(struct rows *rows, size_t r, const int bias)
  * where inf - inf would decide (no loss, no gradient, but a logsumexp of +inf). */
 static void epilogue_special(struct rows *rows, size_t r, int bias)
 {
-    if (rows->max[r] == -INFINITY && rows->others[r] == 0)
+    if (rows->max[r] == -INFINITY && rows->at_anchor[r] == -INFINITY && rows->others[r] == 0)
         rows->logsumexp[r] = -INFINITY;
     if (rows->shift[r] != INFINITY)
         return;
-    double each = ldexp(1, bias), sum = rows->others[r] + (rows->at_anchor[r] == 0 ? each : 0);
-    if (sum > 1.5 * each)
+    /* x - shift is 0 at +inf. The exponent is 0 unless no other is +inf: then `others` is 0. */
+    double infinities = rows->others[r] / ldexp(1, bias) + (rows->at_anchor[r] == 0);
+    if (infinities > 1.5)
         rows->loss[r] = rows->scale[r] = rows->anchor_gradient[r] = NAN;
 }
 

@@ -8,20 +8,23 @@
 #include "crossent.h"
 
 enum {
-    GROUP = 32,        /* rows that go through a kernel together: a multiple of every LANES */
+    GROUP = 64,        /* rows that go through a kernel together: a multiple of every LANES */
     TILE_CLASSES = 64, /* up to here the rows lie in the lanes, above the classes do */
     BLOCK = 4096       /* classes (or elements) that are read, and then worked on, at a time */
 };
 
 /* Up to GROUP rows on their way through a kernel. All lengths of logits are in nats, all sums of
  * exponentials in units of 2^(exponent - bias): a row's exponentials are e_j = e^(x_j - shift) *
- * 2^(bias - exponent), where exponent = round(max * log2 e), so the largest is close to 2^bias.
+ * 2^(bias - exponent), where exponent = round(max * log2 e), max being the largest logit but the
+ * anchor's, so the largest of these exponentials is close to 2^bias (exponent_of in math.inc.h).
  * `shift` is 0 but for rows whose largest logit is beyond the range of the exponential's reduction:
  * there it is that logit, and x - shift is exact wherever it matters. */
 struct rows {
     size_t count, classes;
 
-    /* Where the rows lie. `exps[r]` holds the row's exponentials between the passes. */
+    /* Where the rows lie. `source[r]` counts from the first row of the group, rows that take no part
+     * included. `exps[r]` holds the row's exponentials between the passes. */
+    size_t source[GROUP];
     const char *x[GROUP];
     char *out[GROUP];
     ptrdiff_t x_step, out_step;
@@ -29,7 +32,7 @@ struct rows {
     int64_t anchor[GROUP];       /* the class left out of the sum: the target, or any maximum (-1) */
 
     /* Statistics. */
-    double shift[GROUP], max[GROUP], exponent[GROUP];  /* max: of x - shift */
+    double shift[GROUP], max[GROUP], exponent[GROUP];  /* max: of x - shift, but the anchor */
     double at_anchor[GROUP];                           /* x - shift there */
     double others[GROUP], others_low[GROUP];           /* sum of e_j, j != anchor, as hi + lo */
     int shifted;                                       /* some shift is not 0 */

@@ -64,17 +64,24 @@ static inline void shift_elements(T *to, const T *x, size_t n, T shift)
         to[i] = from_shift(x[i], shift);
 }
 
-/* N = round(max * log2 e) as exp_scaled rounds it, 0 for a row of -inf. */
-static inline vec exponent_of(vec max)
-{
-    vec n = vfma(max, vset(LOG2E), vset(ROUNDER)) - vset(ROUNDER);
-    return vselect(vequal(max, vset(-(T)INFINITY)), vset(0), n);
-}
-static inline T rounded_exponent(T max) { return vtop(exponent_of(vset(max))); }
-
 /* Below the normal numbers, where digits are lost. */
 static inline int is_tiny(T x)
 {
     T size = x < 0 ? -x : x;
     return size < TINY;
+}
+
+/* LANES numbers of a statistic from a vec, and as one. */
+static inline void widen_to(double *p, vec v)
+{
+    for (int part = 0; part < PARTS; part++)
+        vstore_f64(p + part * LANES_f64, vwiden(v, part));
+}
+
+static inline vec narrowed(const double *p)
+{
+    vec_f64 parts[PARTS];
+    for (int part = 0; part < PARTS; part++)
+        parts[part] = vload_f64(p + part * LANES_f64);
+    return vnarrow(parts);
 }

@@ -11,17 +11,28 @@
 #error "long_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
-/* NaNs are passed over; -inf where nothing else is left. */
-static inline T block_max(const T *x, size_t n)
+/* The largest of n numbers but the one at `skip`; NaNs are passed over; -inf where none is left. */
+static inline T block_max(const T *x, size_t n, size_t skip)
 {
     const vec none = vset(-(T)INFINITY);
     vec top[4] = {none, none, none, none};
     size_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES)
-        for (int k = 0; k < 4; k++)
-            top[k] = vmax(vload(x + i + k * LANES), top[k]);
-    for (; i < n; i += LANES)
-        top[0] = vmax(vload_part(x + i, n - i, none), top[0]);
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        if (skip - i < 4 * LANES) {
+            const vec at = vset((T)(skip - i));
+            for (int k = 0; k < 4; k++) {
+                mask out = vequal(vlanes() + vset((T)(k * LANES)), at);
+                top[k] = vmax(vselect(out, none, vload(x + i + k * LANES)), top[k]);
+            }
+        } else {
+            for (int k = 0; k < 4; k++)
+                top[k] = vmax(vload(x + i + k * LANES), top[k]);
+        }
+    }
+    for (; i < n; i += LANES) {
+        mask out = vequal(vlanes(), vset(skip - i < LANES ? (T)(skip - i) : -1));
+        top[0] = vmax(vselect(out, none, vload_part(x + i, n - i, none)), top[0]);
+    }
     return vtop(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
 }
 
@@ -58,11 +69,11 @@ exp_wides(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct acc
 }
 
 static inline __attribute__((always_inline)) double
-block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, double *low,
+block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, vec bound, double *low,
            const int keep)
 {
     struct accumulator sum;
-    sum_clear(&sum);
+    sum_clear(&sum, bound);
     size_t i = 0;
     for (; i + 4 * WIDE <= n; i += 4 * WIDE) {
         if (skip - i < 4 * WIDE)
@@ -82,11 +93,12 @@ block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, doub
 
 /* What the blocks of a row seen so far amount to; as in struct rows. */
 struct F(progress) {
-    T shift, max;
-    T exponent;
+    T max, anchor;        /* the largest logit but the anchor, and the anchor */
+    T shift, exponent;
     double others, others_low;
     double *factor;       /* of every block: its exponentials, times this, are on the row's scale */
     size_t blocks;
+    int begun;            /* a number has been seen */
 };
 
 static inline struct exp_scale progress_scale(const struct F(progress) *row)
@@ -109,23 +121,42 @@ static inline void progress_multiply(struct F(progress) *row, double factor)
         row->factor[b] *= factor;
 }
 
-/* Makes `top`, larger than all before, the maximum, and moves the scale and what there is to it. */
-static inline void rebase(struct F(progress) *row, T top)
+/* After a change of max or anchor: moves the scale to them, and what there is to the scale. */
+static inline void progress_rescale(struct F(progress) *row)
 {
-    struct F(progress) old = *row;
-    int first = row->max == -(T)INFINITY;
-    if (first || (row->shift == 0 ? top > 2 * RANGE : top - row->shift > 1024))
+    T shift = row->shift, exponent = row->exponent;
+    T top = row->anchor > row->max ? row->anchor : row->max;
+    if (!row->begun || (shift == 0 ? top > 2 * RANGE : top - shift > 1024))
         row->shift = reference(top);
-    row->max = from_shift(top, row->shift);
-    row->exponent = rounded_exponent(row->max);
-    if (row->blocks == 0 || first)
+    row->begun |= top > -(T)INFINITY;
+    row->exponent = vtop(exponent_of(vset(from_shift(row->max, row->shift)),
+                                     vset(from_shift(row->anchor, row->shift))));
+    if (row->blocks == 0 || (shift == row->shift && exponent == row->exponent))
         return;
-    double power = (double)old.exponent - (double)row->exponent;
-    double nats = (double)old.shift - (double)row->shift;
+    double power = (double)exponent - (double)row->exponent;
+    double nats = (double)shift - (double)row->shift;
     /* Between two shifts what went before is e^-1024 of the new, that is nothing, except in rows
      * that creep across 2 * RANGE, where the factor is rounded. */
     progress_multiply(row, nats == 0 ? (power < -2000 ? 0 : ldexp(1, (int)power))
                                      : exp(power * (double)LN2_HI + nats));
+}
+
+/* Makes the largest of this block's logits the anchor if it is larger than the anchor so far, which
+ * then is one of the others. */
+static inline void progress_search(struct F(progress) *row, const T *x, size_t n, size_t base,
+                                   size_t *anchor)
+{
+    T top = block_max(x, n, n), old = row->anchor;
+    if (base > 0 && !(top > old))
+        return;
+    *anchor = base + block_find(x, n, top);
+    if (old > -(T)INFINITY) {
+        row->max = old;
+        progress_rescale(row);
+        vec value = exp_scaled(vset(from_shift(old, row->shift)), progress_scale(row));
+        progress_add(row, vtop(value), 0);
+    }
+    row->anchor = top;
 }
 
 /* The statistics of row r (kernels.h). `keep`: its exponentials go to rows->exps[r]. */
@@ -134,9 +165,10 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
 {
     const int search = rows->anchor[r] < 0;
     size_t anchor = (size_t)rows->anchor[r];
-    T at_anchor = search ? 0 : *(const T *)(rows->x[r] + rows->anchor[r] * rows->x_step);
     double one_factor;
-    struct F(progress) row = {0, -(T)INFINITY, 0, 0, 0, &one_factor, 0};
+    struct F(progress) row = {.max = -(T)INFINITY, .anchor = -(T)INFINITY, .factor = &one_factor};
+    if (!search)
+        row.anchor = *(const T *)(rows->x[r] + rows->anchor[r] * rows->x_step);
     if (rows->classes > BLOCK)
         row.factor = scratch->factors + r * block_count(rows->classes);
 
@@ -144,42 +176,84 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
         size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
         const T *x = load_elements(rows->x[r] + (ptrdiff_t)base * rows->x_step, rows->x_step, n,
                                    (T *)scratch->load);
-        T top = block_max(x, n);
-        if (row.max == -(T)INFINITY || from_shift(top, row.shift) > row.max) {
-            if (search) {
-                if (row.max > -(T)INFINITY)   /* the old anchor is one of the others now */
-                    progress_add(&row, vtop(exp_scaled(vset(row.max), progress_scale(&row))), 0);
-                anchor = base + block_find(x, n, top);
-            }
-            rebase(&row, top);
-        }
+        if (search)
+            progress_search(&row, x, n, base, &anchor);
+        T top = block_max(x, n, anchor - base);
+        if (top > row.max)
+            row.max = top;
+        progress_rescale(&row);
         if (row.shift != 0) {
             shift_elements((T *)scratch->load, x, n, row.shift);
             x = (const T *)scratch->load;
         }
+        struct exp_scale scale = progress_scale(&row);
+        vec bound = exp_bound(vset(from_shift(row.max, row.shift)), scale);
         double low, sum = block_exps(x, keep ? (T *)rows->exps[r] + base : NULL, n, anchor - base,
-                                     progress_scale(&row), &low, keep);
+                                     scale, bound, &low, keep);
         progress_add(&row, sum, low);
         row.factor[row.blocks++] = 1;
     }
     rows->anchor[r] = (int64_t)anchor;
     rows->shift[r] = (double)row.shift;
     rows->shifted |= row.shift != 0;
-    rows->max[r] = (double)row.max;
+    rows->max[r] = (double)from_shift(row.max, row.shift);
+    rows->at_anchor[r] = (double)from_shift(row.anchor, row.shift);
     rows->exponent[r] = (double)row.exponent;
-    rows->at_anchor[r] = (double)(search ? row.max : from_shift(at_anchor, row.shift));
     rows->others[r] = row.others;
     rows->others_low[r] = row.others_low;
 }
 
+/* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain of
+ * dependent steps is hidden behind the other rows'. The same operations as in long_row. */
+static inline __attribute__((always_inline)) void
+block_rows(struct rows *rows, struct scratch *scratch, const int keep)
+{
+    T max[GROUP], own[GROUP], exponent[GROUP];
+    const size_t classes = rows->classes;
+    for (size_t r = 0; r < rows->count; r++) {
+        const T *x = (const T *)rows->x[r];
+        own[r] = x[rows->anchor[r]];
+        max[r] = block_max(x, classes, (size_t)rows->anchor[r]);
+        rows->max[r] = (double)max[r];
+        rows->at_anchor[r] = (double)own[r];
+        rows->shift[r] = 0;
+    }
+    for (size_t r = rows->count; r % LANES; r++)
+        max[r] = own[r] = 0;
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec n = exponent_of(vload(max + r), vload(own + r));
+        vstore(exponent + r, n);
+        widen_to(rows->exponent + r, n);
+    }
+    for (size_t r = 0; r < rows->count; r++) {
+        T top = own[r] > max[r] ? own[r] : max[r];
+        if (reference(top) != 0) {
+            long_row(rows, r, scratch, keep);
+            continue;
+        }
+        struct exp_scale scale = exp_range(vset(exponent[r]));
+        rows->others[r] = block_exps((const T *)rows->x[r], (T *)rows->exps[r], classes,
+                                     (size_t)rows->anchor[r], scale,
+                                     exp_bound(vset(max[r]), scale), &rows->others_low[r], keep);
+    }
+}
+
+static inline __attribute__((always_inline)) void
+long_rows_keep(struct rows *rows, struct scratch *scratch, const int keep)
+{
+    if (rows->classes <= BLOCK && rows->anchor[0] >= 0 && rows->x_step == (ptrdiff_t)sizeof(T))
+        block_rows(rows, scratch, keep);
+    else
+        for (size_t r = 0; r < rows->count; r++)
+            long_row(rows, r, scratch, keep);
+}
+
 static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
-    const int keep = output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX;
-    for (size_t r = 0; r < rows->count; r++)
-        if (keep)
-            long_row(rows, r, scratch, 1);
-        else
-            long_row(rows, r, scratch, 0);
+    if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
+        long_rows_keep(rows, scratch, 1);
+    else
+        long_rows_keep(rows, scratch, 0);
 }
 
 /* to = e * scale, n elements; `pre`: times UNSCALE first. */
@@ -237,7 +311,7 @@ static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                     shift_elements((T *)scratch->load, x, n, (T)rows->shift[r]);
                     x = (const T *)scratch->load;
                 }
-                log_elements(to, x, n, (T)rows->max[r], (T)rows->loss[r]);
+                log_elements(to, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
             } else {
                 double f = rows->classes > BLOCK ? factor[base / BLOCK] : 1;
                 scale_elements(to, (const T *)rows->exps[r] + base, n, rows->scale[r], f);

@@ -37,11 +37,27 @@ struct exp_scale {
     vec rounder, low;
 };
 
+/* N for rows whose largest logit but the anchor is `max`: that logit's, so that the sum of the others
+ * fills its digits, but no less than keeps the anchor's exponential from overflowing. */
+static inline vec exponent_of(vec max, vec anchor)
+{
+    const vec least = vset(-2 * RANGE), rounder = vset(ROUNDER), log2e = vset(LOG2E);
+    vec others = vfma(vmax(max, least), log2e, rounder) - rounder;
+    vec own = vfma(vmax(anchor, least), log2e, rounder) - vset(ROUNDER + ANCHOR_LEAD);
+    return vmax(own, others);
+}
+
 static inline struct exp_scale exp_range(vec exponent)
 {
     vec zero_at = exponent - vset(BIAS + EXPONENT_BIAS);
     struct exp_scale scale = {vset(ROUNDER) - zero_at, zero_at * vset(LN2_HI)};
     return scale;
+}
+
+/* The power of two next above the scaled e^max, or 0: the base of sum_clear. */
+static inline vec exp_bound(vec max, struct exp_scale scale)
+{
+    return vset(2) * vpow2(vfma(vmax(scale.low, max), vset(LOG2E), scale.rounder));
 }
 
 /* x = n ln2 + r, |r| <= ln2/2 (1 + 2^-4), r = exact + low: the first product cancels exactly, and

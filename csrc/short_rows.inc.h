@@ -66,54 +66,68 @@ static inline void tile_store(const struct rows *rows, size_t r0, const T *tile)
     }
 }
 
-/* Counts the rows whose maximum is beyond exact reduction from that maximum. */
-static inline vec tile_shift(struct rows *rows, size_t r0, T *tile, vec max)
+/* Where the maxima are, into rows->anchor. */
+static inline void tile_search(struct rows *rows, size_t r0, const T *tile)
 {
-    T top[LANES];
-    vstore(top, max);
+    vec max = vset(-(T)INFINITY), where = vset(0);
+    T index[LANES];
+    for (size_t c = 0; c < rows->classes; c++) {
+        vec v = vload(tile + c * LANES);
+        where = vselect(vless(max, v), vset((T)c), where);
+        max = vmax(v, max);
+    }
+    vstore(index, where);
+    for (size_t l = 0; l < LANES; l++)
+        rows->anchor[r0 + l] = (int64_t)index[l];
+}
+
+/* The maxima of all but the anchors; -inf where there is no other number. */
+static inline vec tile_maxima(const T *tile, size_t classes, vec anchor)
+{
+    const vec none = vset(-(T)INFINITY);
+    vec even = none, odd = none, c = vset(0);
+    size_t i = 0;
+    for (; i + 2 <= classes; i += 2, c = c + vset(2)) {
+        even = vmax(vselect(vequal(c, anchor), none, vload(tile + i * LANES)), even);
+        odd = vmax(vselect(vequal(c + vset(1), anchor), none, vload(tile + (i + 1) * LANES)), odd);
+    }
+    if (i < classes)
+        even = vmax(vselect(vequal(c, anchor), none, vload(tile + i * LANES)), even);
+    return vmax(even, odd);
+}
+
+/* Counts rows whose largest logit is beyond exact reduction from that logit. */
+static inline void tile_shift(struct rows *rows, size_t r0, T *tile, vec *max, vec *at_anchor)
+{
+    T others[LANES], own[LANES];
+    vstore(others, *max);
+    vstore(own, *at_anchor);
     for (size_t l = 0; l < LANES; l++) {
-        T shift = reference(top[l]);
+        T shift = reference(own[l] > others[l] ? own[l] : others[l]);
         rows->shift[r0 + l] = (double)shift;
         if (shift == 0)
             continue;
         rows->shifted = 1;
         for (size_t c = 0; c < rows->classes; c++)
             tile[c * LANES + l] = from_shift(tile[c * LANES + l], shift);
-        top[l] = 0;
+        others[l] = from_shift(others[l], shift);
+        own[l] = from_shift(own[l], shift);
     }
-    return vload(top);
+    *max = vload(others);
+    *at_anchor = vload(own);
 }
 
-/* The maxima; `search`: also where they first are, into rows->anchor. */
-static inline vec tile_maxima(struct rows *rows, size_t r0, const T *tile, const int search)
-{
-    vec max = vset(-(T)INFINITY), where = vset(0);
-    for (size_t c = 0; c < rows->classes; c++) {
-        vec v = vload(tile + c * LANES);
-        if (search)
-            where = vselect(vless(max, v), vset((T)c), where);
-        max = vmax(v, max);
-    }
-    if (search) {
-        T index[LANES];
-        vstore(index, where);
-        for (size_t l = 0; l < LANES; l++)
-            rows->anchor[r0 + l] = (int64_t)index[l];
-    }
-    return max;
-}
-
-/* The exponentials of n <= 4 classes from c on; all but the anchors' join the sum. */
+/* The exponentials of n classes; all but the anchors' join the sum. `to_anchor`: classes from here
+ * to each lane's anchor. */
 static inline __attribute__((always_inline)) void
-tile_exps(T *tile, size_t c, vec anchor, struct exp_scale scale, struct accumulator *sum,
-          const int n, const int keep)
+tile_exps(T *tile, vec to_anchor, struct exp_scale scale, struct accumulator *sum, const int n,
+          const int keep)
 {
     for (int i = 0; i < n; i++) {
-        T *here = tile + (c + (size_t)i) * LANES;
-        vec e = exp_scaled(vload(here), scale);
+        vec e = exp_scaled(vload(tile + i * LANES), scale);
         if (keep)
-            vstore(here, e);
-        sum_add(sum, 0, vselect(vequal(vset((T)(c + (size_t)i)), anchor), vset(0), e));
+            vstore(tile + i * LANES, e);
+        sum_add(sum, 0, vselect(vequal(vset((T)i), to_anchor), vset(0), e));
     }
 }
 
@@ -122,56 +136,65 @@ tile_sum(T *tile, size_t classes, vec anchor, struct exp_scale scale, struct acc
          const int keep)
 {
     size_t c = 0;
-    for (; c + 4 <= classes; c += 4)
-        tile_exps(tile, c, anchor, scale, sum, 4, keep);
-    switch (classes - c) {
-    case 1: tile_exps(tile, c, anchor, scale, sum, 1, keep); break;
-    case 2: tile_exps(tile, c, anchor, scale, sum, 2, keep); break;
-    case 3: tile_exps(tile, c, anchor, scale, sum, 3, keep); break;
+    for (; c + 4 <= classes; c += 4, tile += 4 * LANES, anchor = anchor - vset(4))
+        tile_exps(tile, anchor, scale, sum, 4, keep);
+    for (; c < classes; c++, tile += LANES, anchor = anchor - vset(1))
+        tile_exps(tile, anchor, scale, sum, 1, keep);
+}
+
+static inline vec tile_anchors(const struct rows *rows, size_t r0)
+{
+    T anchor[LANES];
+    for (size_t l = 0; l < LANES; l++)
+        anchor[l] = (T)rows->anchor[r0 + l];
+    return vload(anchor);
+}
+
+/* Loads the tile at r0 and finds what its exponentials are scaled by. */
+static void tile_prepare(struct rows *rows, size_t r0, T *tile)
+{
+    T own[LANES];
+    tile_load(rows, r0, tile);
+    if (rows->anchor[r0] < 0)
+        tile_search(rows, r0, tile);
+    for (size_t l = 0; l < LANES; l++) {
+        own[l] = tile[(size_t)rows->anchor[r0 + l] * LANES + l];
+        rows->shift[r0 + l] = 0;
+    }
+    vec at_anchor = vload(own), max = tile_maxima(tile, rows->classes, tile_anchors(rows, r0));
+    if (vbits(vless(vset(RANGE), vabs(vmax(at_anchor, max)))))
+        tile_shift(rows, r0, tile, &max, &at_anchor);
+    widen_to(rows->max + r0, max);
+    widen_to(rows->at_anchor + r0, at_anchor);
+    widen_to(rows->exponent + r0, exponent_of(max, at_anchor));
+}
+
+static inline __attribute__((always_inline)) void
+tile_statistics(struct rows *rows, size_t r0, T *tile, const int keep)
+{
+    struct exp_scale scale = exp_range(narrowed(rows->exponent + r0));
+    struct accumulator sum;
+    sum_clear(&sum, exp_bound(narrowed(rows->max + r0), scale));
+    tile_sum(tile, rows->classes, tile_anchors(rows, r0), scale, &sum, keep);
+    for (int part = 0; part < PARTS; part++) {
+        vec_f64 lo, hi = sum_lanes(&sum, 0, part, &lo);
+        vstore_f64(rows->others + r0 + part * LANES_f64, hi);
+        vstore_f64(rows->others_low + r0 + part * LANES_f64, lo);
     }
 }
 
+/* Tile after tile in two passes: a pass of one tile does not wait for the other pass of another. */
 static void short_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
     const int keep = output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX;
-    for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
-        T *tile = (T *)scratch->tile + r0 * rows->classes, anchor[LANES];
-        tile_load(rows, r0, tile);
-        vec max = rows->anchor[r0] < 0 ? tile_maxima(rows, r0, tile, 1)
-                                       : tile_maxima(rows, r0, tile, 0);
-        for (size_t l = 0; l < LANES; l++)
-            rows->shift[r0 + l] = 0;
-        vec within = vabs(max) - vset(RANGE);
-        if (vbits(vless(vset(0), within)))
-            max = tile_shift(rows, r0, tile, max);
-        for (size_t l = 0; l < LANES; l++) {
-            anchor[l] = (T)rows->anchor[r0 + l];
-            rows->at_anchor[r0 + l] = (double)tile[(size_t)rows->anchor[r0 + l] * LANES + l];
-        }
-        vec exponent = exponent_of(max);
-        struct accumulator sum;
-        sum_clear(&sum);
+    T *tiles = (T *)scratch->tile;
+    for (size_t r0 = 0; r0 < rows->count; r0 += LANES)
+        tile_prepare(rows, r0, tiles + r0 * rows->classes);
+    for (size_t r0 = 0; r0 < rows->count; r0 += LANES)
         if (keep)
-            tile_sum(tile, rows->classes, vload(anchor), exp_range(exponent), &sum, 1);
+            tile_statistics(rows, r0, tiles + r0 * rows->classes, 1);
         else
-            tile_sum(tile, rows->classes, vload(anchor), exp_range(exponent), &sum, 0);
-        for (int part = 0; part < PARTS; part++) {
-            size_t at = r0 + (size_t)(part * LANES_f64);
-            vstore_f64(rows->max + at, vwiden(max, part));
-            vstore_f64(rows->exponent + at, vwiden(exponent, part));
-            vstore_f64(rows->others + at, sum.hi[part]);
-            vstore_f64(rows->others_low + at, sum.lo[part]);
-        }
-    }
-}
-
-/* LANES numbers of a statistic as a vec. */
-static inline vec narrowed(const double *p)
-{
-    vec_f64 parts[PARTS];
-    for (int part = 0; part < PARTS; part++)
-        parts[part] = vload_f64(p + part * LANES_f64);
-    return vnarrow(parts);
+            tile_statistics(rows, r0, tiles + r0 * rows->classes, 0);
 }
 
 /* The rows' scales, and what to multiply by before (see scale_elements). */
@@ -198,7 +221,7 @@ static void write_short_rows(const struct rows *rows, struct scratch *scratch,
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
         T *tile = (T *)scratch->tile + r0 * rows->classes;
         vec pre, scale = tile_scale(rows, r0, &pre);
-        vec max = narrowed(rows->max + r0), log_sum = narrowed(rows->loss + r0);
+        vec max = narrowed(rows->at_anchor + r0), log_sum = narrowed(rows->loss + r0);
         for (size_t c = 0; c < rows->classes; c++) {
             vec v = vload(tile + c * LANES);
             vstore(tile + c * LANES,

@@ -2,59 +2,75 @@
  *
  * a) A sum has WIDE lanes (one for each element of 64 bytes), whatever the register: element j
  *    belongs to lane j mod WIDE.
- * b) A term joins its lane's double. For T = float that loses 2^-53; adding neighbours in float first
- *    would be cheaper, but one ulp of a sum that a single term dominates is half of what the loss may
- *    lose. For T = double what rounding loses is kept in a second double (Knuth's two-sum): 300,000
- *    equal terms would otherwise drift by 1e4 ulp.
- * c) Lanes are added in halves: i with i + WIDE/2, and so on.
+ * b) Terms lie between 0 and `base`, a power of two that the largest term reaches but for a factor of
+ *    four. A lane starts at `base`, so it is never less than what is added to it, and what rounding
+ *    cuts off, term - ((sum + term) - sum), is exact (Dekker's fast two-sum). It is added up apart.
+ *    Four additions in T thus carry twice the digits of T: 300,000 equal terms do not drift, and a
+ *    single term that outweighs the others keeps its last digit, which the loss needs.
+ * c) Lanes are added in halves: i with i + WIDE/2, and so on, in double.
  */
 #ifndef T
 #error "sums.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
 struct accumulator {
-    vec_f64 hi[WIDE / LANES_f64], lo[WIDE / LANES_f64];
+    vec base, sum[HALVES], rest[HALVES];
 };
 
-static inline void sum_clear(struct accumulator *sum)
+static inline void sum_clear(struct accumulator *sum, vec base)
 {
-    for (int i = 0; i < WIDE / LANES_f64; i++)
-        sum->hi[i] = sum->lo[i] = vset_f64(0);
+    sum->base = base;
+    for (int h = 0; h < HALVES; h++) {
+        sum->sum[h] = base;
+        sum->rest[h] = vset(0);
+    }
 }
 
 /* Adds v to the lanes [h * LANES, (h + 1) * LANES). */
 static inline void sum_add(struct accumulator *sum, int h, vec v)
 {
-    for (int part = 0; part < PARTS; part++) {
-        vec_f64 *hi = &sum->hi[h * PARTS + part], *lo = &sum->lo[h * PARTS + part];
-        vec_f64 term = vwiden(v, part);
-        if (IS_DOUBLE) {
-            vec_f64 s = *hi + term, back = s - *hi;
-            *lo = *lo + ((*hi - (s - back)) + (term - back));
-            *hi = s;
-        } else {
-            *hi = *hi + term;
-        }
+    vec s = sum->sum[h] + v;
+    sum->rest[h] = sum->rest[h] + (v - (s - sum->sum[h]));
+    sum->sum[h] = s;
+}
+
+/* Part `part` of lanes h as doubles, hi + lo; lo is 0 for float. */
+static inline vec_f64 sum_lanes(const struct accumulator *sum, int h, int part, vec_f64 *lo)
+{
+    vec_f64 hi = vwiden(sum->sum[h] - sum->base, part), rest = vwiden(sum->rest[h], part);
+    if (IS_DOUBLE) {
+        *lo = rest;
+        return hi;
     }
+    *lo = vset_f64(0);
+    return hi + rest;
 }
 
 /* All lanes together, as hi + *low (low is 0 for float). */
 static inline double sum_total(const struct accumulator *sum, double *low)
 {
-    double hi[WIDE], lo[WIDE];
-    for (int i = 0; i < WIDE / LANES_f64; i++) {
-        vstore_f64(hi + i * LANES_f64, sum->hi[i]);
-        vstore_f64(lo + i * LANES_f64, sum->lo[i]);
+    enum { PIECES = HALVES * PARTS };
+    vec_f64 hi[PIECES], lo[PIECES];
+    for (int i = 0; i < PIECES; i++)
+        hi[i] = sum_lanes(sum, i / PARTS, i % PARTS, &lo[i]);
+    if (!IS_DOUBLE) {
+        for (int half = PIECES / 2; half; half /= 2)
+            for (int i = 0; i < half; i++)
+                hi[i] = hi[i] + hi[i + half];
+        *low = 0;
+        return vsum_f64(hi[0]);
+    }
+    double h[WIDE], l[WIDE];
+    for (int i = 0; i < PIECES; i++) {
+        vstore_f64(h + i * LANES_f64, hi[i]);
+        vstore_f64(l + i * LANES_f64, lo[i]);
     }
     for (int half = WIDE / 2; half; half /= 2)
         for (int i = 0; i < half; i++) {
-            double s = hi[i] + hi[i + half];
-            if (IS_DOUBLE) {
-                double back = s - hi[i];
-                lo[i] = (lo[i] + lo[i + half]) + ((hi[i] - (s - back)) + (hi[i + half] - back));
-            }
-            hi[i] = s;
+            double s = h[i] + h[i + half], back = s - h[i];
+            l[i] = (l[i] + l[i + half]) + ((h[i] - (s - back)) + (h[i + half] - back));
+            h[i] = s;
         }
-    *low = IS_DOUBLE ? lo[0] : 0;
-    return hi[0];
+    *low = l[0];
+    return h[0];
 }

@@ -21,8 +21,10 @@ enum {
     WIDE_f32 = 16, HALVES_f32 = WIDE_f32 / LANES_f32,
     WIDE_f64 = 8, HALVES_f64 = WIDE_f64 / LANES_f64,
     EXPONENT_BIAS_f32 = 127, EXPONENT_BIAS_f64 = 1023,
-    /* The largest scaled exponential of a row is near 2^BIAS: room for the least ones. */
-    BIAS_f32 = 32, BIAS_f64 = 64
+    /* The largest scaled exponential but the anchor's is near 2^BIAS: room for the least ones. */
+    BIAS_f32 = 32, BIAS_f64 = 64,
+    /* By so many powers of two the anchor's may lead the largest of the others (exponent_of). */
+    ANCHOR_LEAD_f32 = 64, ANCHOR_LEAD_f64 = 512
 };
 
 static const float UNSCALE_f32 = 0x1p-32f;     /* 2^-BIAS */

@@ -137,6 +137,11 @@ static inline double vtop_f64(vec_f64 a)
     __m128d m = _mm_max_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
     return _mm_cvtsd_f64(_mm_max_sd(m, _mm_unpackhi_pd(m, m)));
 }
+static inline double vsum_f64(vec_f64 a)
+{
+    __m128d two = _mm256_castpd256_pd128(a) + _mm256_extractf128_pd(a, 1);
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
 static inline vec_f64 vpow2_f64(vec_f64 t)
 {
     return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(t), 52));

@@ -153,6 +153,12 @@ static inline double vtop_f64(vec_f64 a)
 {
     return _mm512_reduce_max_pd(a);
 }
+static inline double vsum_f64(vec_f64 a)
+{
+    __m256d four = _mm512_castpd512_pd256(a) + _mm512_extractf64x4_pd(a, 1);
+    __m128d two = _mm256_castpd256_pd128(four) + _mm256_extractf128_pd(four, 1);
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
 static inline vec_f64 vpow2_f64(vec_f64 t)
 {
     return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(t), 52));

@@ -146,6 +146,10 @@ static inline double vtop_f64(vec_f64 a)
 {
     return vmaxvq_f64(a);
 }
+static inline double vsum_f64(vec_f64 a)
+{
+    return vgetq_lane_f64(a, 0) + vgetq_lane_f64(a, 1);
+}
 static inline vec_f64 vpow2_f64(vec_f64 t)
 {
     return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(t), 52));

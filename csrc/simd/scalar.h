@@ -111,6 +111,10 @@ static inline double vtop_f64(vec_f64 a)
 {
     return a;
 }
+static inline double vsum_f64(vec_f64 a)
+{
+    return a;
+}
 static inline vec_f64 vpow2_f64(vec_f64 t) { return float_f64(word_f64(t) << 52); }
 static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
 {

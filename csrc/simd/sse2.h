@@ -48,6 +48,10 @@ static inline double vtop_f64(vec_f64 a)
 {
     return _mm_cvtsd_f64(_mm_max_sd(a, _mm_unpackhi_pd(a, a)));
 }
+static inline double vsum_f64(vec_f64 a)
+{
+    return _mm_cvtsd_f64(_mm_add_sd(a, _mm_unpackhi_pd(a, a)));
+}
 static inline vec_f64 vpow2_f64(vec_f64 t)
 {
     return _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(t), 52));
