@@ -38,7 +38,9 @@ epilogue_lanes(struct rows *rows, size_t r, const int bias)
 {
     const vec zero = vset(0), one = vset(1);
     vec max = vload(rows->max + r), anchor = vload(rows->at_anchor + r);
-    vec others = vload(rows->others + r), others_low = vload(rows->others_low + r);
+    vec others_low = vload(rows->others_low + r), hi = vload(rows->others + r);
+    vec others = hi + others_low;
+    others_low = (hi - others) + others_low;   /* now below an ulp, as log1p_pair needs it */
     struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - bias));
 
     vec em_low, ek_low, low, sum_low, v_low;
