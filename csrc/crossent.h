@@ -19,12 +19,15 @@
 enum crossent_status {
     CROSSENT_OK = 0,
     CROSSENT_NO_MEMORY,
-    CROSSENT_BAD_LABEL   /* fault_row and fault_value say which */
+    CROSSENT_BAD_LABEL,  /* a label that is no class: fault_row says the first */
+    CROSSENT_BAD_WEIGHT, /* a sample weight that is negative or NaN: fault_row */
+    CROSSENT_BAD_LOGITS  /* nonfinite = RAISE: fault_row, fault_column, faults */
 };
 
-/* CROSSENT_F32 and CROSSENT_F64 are computed natively; the integers hold labels. */
+/* Computed natively: F32, F64. Storage alone, computed as F32: F16, BF16. The integers hold labels,
+ * masks and binary targets. */
 enum crossent_dtype {
-    CROSSENT_F32, CROSSENT_F64,
+    CROSSENT_F32, CROSSENT_F64, CROSSENT_F16, CROSSENT_BF16,
     CROSSENT_I8, CROSSENT_U8, CROSSENT_I16, CROSSENT_U16,
     CROSSENT_I32, CROSSENT_U32, CROSSENT_I64, CROSSENT_U64
 };
@@ -44,18 +47,62 @@ enum crossent_output {
     CROSSENT_LOG_SOFTMAX
 };
 
+/* Diagonals of the Hessian, p being softmax(logits) and t the target of sum T. */
+enum crossent_hessian {
+    CROSSENT_EXACT,       /* T p (1 - p) */
+    CROSSENT_UPPER,       /* 2 T p (1 - p) */
+    CROSSENT_FRIEDMAN,    /* C / (C - 1) T p (1 - p) */
+    CROSSENT_RESIDUAL     /* |T p - t| */
+};
+
+/* What becomes of rows with NaN, with +inf, or with no logit above -inf. */
+enum crossent_nonfinite {
+    CROSSENT_PROPAGATE,   /* what the formulas give: NaN or inf */
+    CROSSENT_ZERO,        /* the row takes part with loss 0 and gradient 0 */
+    CROSSENT_REPORT       /* as PROPAGATE, and the status is CROSSENT_BAD_LOGITS */
+};
+
+/* A number, a pointer or an array that is zero, NULL or absent leaves its option out. */
 struct crossent_softmax {
     size_t ndim, shape[CROSSENT_MAX_DIMS], rows, classes;
-    struct crossent_array logits;        /* F32 or F64: the type of the computation */
-    struct crossent_array target;        /* class indices of any integer type, or absent */
-    struct crossent_array out;           /* the logits' dtype; may be the logits themselves */
-    struct crossent_array loss;          /* row losses, the logits' dtype, or absent */
-    struct crossent_array logsumexp;     /* per row, the logits' dtype, or absent */
+    struct crossent_array logits;         /* any floating-point dtype */
+    struct crossent_array target;         /* labels of any integer dtype; or probabilities, F32 or
+                                             F64, rows x classes; or absent */
+    struct crossent_array out;            /* the logits' dtype; may be the logits themselves */
+    struct crossent_array hessian;        /* the logits' dtype */
+    struct crossent_array target_gradient;/* the logits' dtype: d (...) / d probabilities */
+
+    /* One number for each row: losses, logsumexp, probability of the label and entropy (nats) of the
+     * logits' dtype, largest logit's class (I64), whether that is the label (U8). */
+    struct crossent_array loss, logsumexp, probability, entropy, argmax, correct;
+
+    struct crossent_array sample_weight;  /* F64, one for each row */
+    struct crossent_array upstream;       /* F64, one for each row: d (what is minimised) / d loss */
+    struct crossent_array class_mask;     /* U8, rows x classes: 0 leaves a class out */
+    const double *class_weight;           /* one for each class */
+    const int64_t *ignore;                /* labels whose rows take no part */
+    size_t ignored;
+    double label_smoothing;               /* share of the target spread evenly over the classes */
+    int smoothing_off_target;             /* ... over all but the label's */
+    int smoothing_by_target;              /* ... weighted like the label, not class by class */
+    double focal_gamma;
+    const double *focal_alpha;            /* one for each class */
+    double z_loss;                        /* + z_loss * logsumexp^2 */
+    double temperature;                   /* logits / temperature */
+    double softcap;                       /* softcap * tanh(logits / softcap) */
+
     enum crossent_output output;
-    double coefficient;                  /* factor of every gradient entry (upstream / divisor) */
+    enum crossent_hessian hessian_rule;
+    enum crossent_nonfinite nonfinite;
+    int accumulate;                       /* add to `out` instead of replacing it */
+    double coefficient;                   /* factor of every derivative (upstream / divisor) */
     int threads;
-    double total;                        /* result: sum of the row losses */
-    size_t fault_row;                    /* result of CROSSENT_BAD_LABEL: the first bad row */
+
+    /* Results. */
+    double total;                         /* sum of weight * row loss */
+    double weight;                        /* crossent_weigh: sum of the weights that take part */
+    size_t count;                         /* ... and the number of rows that take part */
+    size_t fault_row, fault_column, faults;
 };
 
 /* Losses and functions of single elements; `classes` is the length of the last dimension. */
@@ -77,6 +124,9 @@ struct crossent_sigmoid {
 };
 
 int crossent_softmax(struct crossent_softmax *call);
+
+/* Sets weight and count, which a mean divides by before the gradient can be written. */
+int crossent_weigh(struct crossent_softmax *call);
 int crossent_sigmoid(struct crossent_sigmoid *call);
 
 /* Instruction sets. `crossent_isa_name(i)` lists what this build holds and this machine runs, best

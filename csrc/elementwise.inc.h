@@ -24,14 +24,9 @@ sigmoid_lanes(vec x, vec target, vec *derivative)
 }
 
 /* Up to 4 WIDE elements (sums.inc.h). The padding, x = -inf with target 0, has no loss. */
-/* The lanes of sums.inc.h in double: losses have no bound that would do for `base`. */
-struct F(losses) {
-    vec_f64 lane[HALVES * PARTS];
-};
-
 static inline __attribute__((always_inline)) void
 sigmoid_wides(const T *x, const T *target, T *loss, T *grad, size_t n, vec coefficient,
-              struct F(losses) *sum, const int whole)
+              struct F(totals) *sum, const int whole)
 {
     const vec none = vset(-(T)INFINITY), zero = vset(0);
     for (int h = 0; h < HALVES; h++)
@@ -49,8 +44,7 @@ sigmoid_wides(const T *x, const T *target, T *loss, T *grad, size_t n, vec coeff
                 vstore(grad + at, slope);
             else if (grad)
                 vstore_part(grad + at, left, slope);
-            for (int part = 0; part < PARTS; part++)
-                sum->lane[h * PARTS + part] = sum->lane[h * PARTS + part] + vwiden(value, part);
+            totals_add(sum, h, value);
         }
 }
 
@@ -60,9 +54,8 @@ static double sigmoid_losses(const void *x_, const void *target_, void *loss_, v
     const T *x = x_, *target = target_;
     T *loss = loss_, *grad = grad_;
     const vec coefficient = vset((T)coefficient_);
-    struct F(losses) sum;
-    for (int k = 0; k < HALVES * PARTS; k++)
-        sum.lane[k] = vset_f64(0);
+    struct F(totals) sum;
+    totals_clear(&sum);
     size_t i = 0;
     for (; i + 4 * WIDE <= n; i += 4 * WIDE)
         sigmoid_wides(x + i, target + i, loss ? loss + i : NULL, grad ? grad + i : NULL, 4 * WIDE,
@@ -70,10 +63,7 @@ static double sigmoid_losses(const void *x_, const void *target_, void *loss_, v
     if (i < n)
         sigmoid_wides(x + i, target + i, loss ? loss + i : NULL, grad ? grad + i : NULL, n - i,
                       coefficient, &sum, 0);
-    for (int half = HALVES * PARTS / 2; half; half /= 2)
-        for (int k = 0; k < half; k++)
-            sum.lane[k] = sum.lane[k] + sum.lane[k + half];
-    return vsum_f64(sum.lane[0]);
+    return totals_value(&sum);
 }
 
 /* `function` is a constant where this is called. */

@@ -5,10 +5,10 @@
  *     O   = sum of E_j, j != k
  *     v   = (O + (E_k - E_m)) / E_m          so that 1 + v = (sum of all E) / E_m
  *     loss = (x_m - x_k) + log1p(v)          = logsumexp(x) - x_k
- *     gradient_j = E_j / (O + E_k)           gradient_k = -O / (O + E_k)
+ *     p_j = E_j / (O + E_k)                  1 - p_k = O / (O + E_k)
  *
  * Where k is a maximum, E_k - E_m is exactly 0, v = O / E_k is a quotient of positive numbers, and
- * loss and gradient_k keep their relative accuracy however small they are. Elsewhere the loss is at
+ * loss and 1 - p_k keep their relative accuracy however small they are. Elsewhere the loss is at
  * least log 2, so an absolute error of an ulp in v does no harm. Nothing else is ever subtracted.
  */
 #ifndef T
@@ -60,12 +60,12 @@ epilogue_lanes(struct rows *rows, size_t r, const int bias)
     vec inverse = one / sum, part_low;
     inverse = vfma(inverse, vfma(zero - inverse, sum, one) - inverse * sum_low, inverse);
     vec part = quotient(others, others_low, sum, sum_low, inverse, &part_low);
-    vec coefficient = vload(rows->coefficient + r);
 
     vstore(rows->loss + r, loss);
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
-    vstore(rows->scale + r, coefficient * inverse);
-    vstore(rows->anchor_gradient + r, zero - coefficient * (part + part_low));
+    vstore(rows->scale + r, inverse);
+    vstore(rows->rest + r, part + part_low);
+    vstore(rows->anchor_p + r, ek * inverse);
 }
 
 /* Rows that have no sum: all -inf (a maximum of -inf, and a logsumexp of -inf), or +inf more than once,
@@ -79,7 +79,7 @@ static void epilogue_special(struct rows *rows, size_t r, int bias)
     /* x - shift is 0 at +inf. The exponent is 0 unless no other is +inf: then `others` is 0. */
     double infinities = rows->others[r] / ldexp(1, bias) + (rows->at_anchor[r] == 0);
     if (infinities > 1.5)
-        rows->loss[r] = rows->scale[r] = rows->anchor_gradient[r] = NAN;
+        rows->loss[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] = NAN;
 }
 
 static void rows_epilogue(struct rows *rows, int bias)
@@ -94,4 +94,21 @@ static void rows_epilogue(struct rows *rows, int bias)
     }
     for (size_t r = 0; special && r < rows->count; r++)
         epilogue_special(rows, r, bias);
+}
+
+/* exp and log of one double, by the same texts as everywhere; for the options of a row. */
+static double exp_one(double x)
+{
+    if (!(x > -745.2))
+        return x == x ? 0 : x;
+    struct exp_scale scale = exp_range(vset(0));
+    return vtop(exp_scaled(vset(x), scale) * vset(UNSCALE));
+}
+
+static double log_one(double x)
+{
+    vec k, m = vsplit(vset(x), &k);
+    if (!(x > 0) || x == INFINITY)
+        return x == 0 ? -INFINITY : x > 0 ? x : NAN;
+    return vtop(log_parts(k, m - vset(1), vset(0)));
 }

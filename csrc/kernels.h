@@ -25,6 +25,9 @@ struct rows {
     /* Where the rows lie. `source[r]` counts from the first row of the group, rows that take no part
      * included. `exps[r]` holds the row's exponentials between the passes. */
     size_t source[GROUP];
+    int64_t label[GROUP];        /* -1 where there is none */
+    double weight[GROUP], sample[GROUP];  /* of the label's loss; of the row as a whole */
+    double upstream[GROUP];
     const char *x[GROUP];
     char *out[GROUP];
     ptrdiff_t x_step, out_step;
@@ -38,11 +41,29 @@ struct rows {
     int shifted;                                       /* some shift is not 0 */
 
     /* What the epilogue makes of them. */
-    double coefficient[GROUP];   /* in: d (what the caller minimises) / d (row loss) */
-    double loss[GROUP];          /* logsumexp(x) - x_anchor */
-    double scale[GROUP];         /* gradient_j = scale * e_j for j != anchor */
+    double loss[GROUP];          /* logsumexp(x) - x_anchor; the driver makes it the row's loss */
+    double scale[GROUP];         /* p_j = scale * e_j for j != anchor; later gradient_j */
+    double rest[GROUP];          /* 1 - p_anchor */
+    double anchor_p[GROUP];      /* p_anchor */
     double anchor_gradient[GROUP];
     double logsumexp[GROUP];
+
+    /* Rows of general_rows.inc.h: their target t beside the label's own share of it, and what there
+     * is besides. */
+    const void *t[GROUP];
+    double label_share[GROUP];
+    double distance[GROUP];      /* sum of t_j (x_anchor - x_j), the label's share included */
+    double t_others[GROUP], t_anchor[GROUP];
+    double label_distance[GROUP];/* x_anchor - x_label */
+    double focal_loss[GROUP];
+    double log_sum[GROUP];       /* logsumexp(x) - x_anchor */
+    double inverse[GROUP];       /* p_j = inverse * e_j */
+    double b[GROUP];             /* gradient_j = scale e_j - b t_j */
+    double hessian[GROUP];       /* factor of the Hessian's diagonal */
+    double probability[GROUP], entropy[GROUP];
+    int64_t argmax[GROUP];
+    char *hessian_at[GROUP], *target_gradient_at[GROUP];
+    size_t fault_column[GROUP];  /* of a row with a logit that has no loss, or SIZE_MAX */
 };
 
 static inline size_t block_count(size_t classes) { return (classes + BLOCK - 1) / BLOCK; }
@@ -53,7 +74,24 @@ struct scratch {
     double target[BLOCK], store[BLOCK];
     double tile[TILE_CLASSES * GROUP];     /* a group of short rows, the rows in the lanes */
     double *factors;                       /* block_count(classes) for each row, of long rows */
+    /* classes elements for each row of general_rows.inc.h */
+    void *staged[GROUP], *staged_target[GROUP], *slope[GROUP];
+    const void *shared_target;             /* the target beside the label's, if it is every row's */
 };
+
+/* f = alpha (1 - p)^gamma and q = f + alpha gamma p (1 - p)^(gamma - 1) ce, where rest = 1 - p and
+ * ce = -log p (options.c). */
+static inline void focal_factors(double (*exp)(double), double (*log)(double), double alpha,
+                                 double gamma, double p, double rest, double ce, double *f,
+                                 double *q)
+{
+    *f = *q = alpha;
+    if (gamma == 0)
+        return;
+    *f = *q = rest > 0 ? alpha * exp(gamma * log(rest)) : alpha * rest;
+    if (rest > 0 && p > 0)
+        *q += *f * gamma * p * (ce / rest);
+}
 
 /* Functions for one floating-point type T. */
 struct typed_kernels {
@@ -64,6 +102,17 @@ struct typed_kernels {
     void (*statistics)(struct rows *, struct scratch *, enum crossent_output output);
     /* Writes `output` from the exponentials and the epilogue's results. */
     void (*write)(const struct rows *, struct scratch *, enum crossent_output output);
+    /* The same two for rows with options that act on single elements. `stage` makes rows->x[r]
+     * and rows->t[r] contiguous; `mask` and `target` are where the row's lie, or NULL. */
+    void (*stage)(const struct crossent_softmax *, struct rows *, size_t r, const char *mask,
+                  const char *target, struct scratch *);
+    void (*general_statistics)(const struct crossent_softmax *, struct rows *, struct scratch *);
+    /* Between the epilogue and the options: targets of row r weighted by their focal factors. */
+    void (*general_focal)(const struct crossent_softmax *, struct rows *, size_t r,
+                          struct scratch *);
+    void (*general_write)(const struct crossent_softmax *, const struct rows *, size_t r,
+                          struct scratch *);
+    void (*store)(char *p, enum crossent_dtype, double x);
     /* n elements of an elementwise loss: writes loss and gradient where not NULL, returns the sum
      * of the losses. Arrays may coincide, x[i] being read before out[i] is written. */
     double (*sigmoid_loss)(const void *x, const void *target, void *loss, void *grad, size_t n,
@@ -75,6 +124,7 @@ struct kernels {
     const char *name;
     unsigned required;                     /* cpu_feature bits */
     const struct typed_kernels *f32, *f64;
+    double (*exp)(double), (*log)(double); /* of one number, the same on every machine */
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */
     void (*epilogue)(struct rows *, int bias);
 };

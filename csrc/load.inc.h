@@ -13,7 +13,7 @@ static inline const T *load_elements(const char *p, ptrdiff_t step, size_t n, T 
     return buffer;
 }
 
-static inline void from_integers(const char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
+static inline void from_numbers(const char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
                                  T *to)
 {
 #define CONVERT(type) \
@@ -29,7 +29,16 @@ static inline void from_integers(const char *p, ptrdiff_t step, enum crossent_dt
     case CROSSENT_U32: CONVERT(uint32_t);
     case CROSSENT_I64: CONVERT(int64_t);
     case CROSSENT_U64: CONVERT(uint64_t);
-    default: break;
+    case CROSSENT_F32: CONVERT(float);
+    case CROSSENT_F64: CONVERT(double);
+    case CROSSENT_F16:
+        for (size_t i = 0; i < n; i++)
+            to[i] = (T)from_half(*(const uint16_t *)(p + (ptrdiff_t)i * step), 10, 15);
+        break;
+    case CROSSENT_BF16:
+        for (size_t i = 0; i < n; i++)
+            to[i] = (T)from_half(*(const uint16_t *)(p + (ptrdiff_t)i * step), 7, 127);
+        break;
     }
 #undef CONVERT
 }
@@ -39,8 +48,20 @@ static const void *load_any(const char *p, ptrdiff_t step, enum crossent_dtype d
 {
     if (dtype == (IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32))
         return load_elements(p, step, n, buffer);
-    from_integers(p, step, dtype, n, buffer);
+    from_numbers(p, step, dtype, n, buffer);
     return buffer;
+}
+
+/* x as `dtype`, to which it is rounded once. */
+static inline void store_any(char *p, enum crossent_dtype dtype, double x)
+{
+    switch (dtype) {
+    case CROSSENT_F32: *(float *)p = (float)x; break;
+    case CROSSENT_F64: *(double *)p = x; break;
+    case CROSSENT_F16: *(uint16_t *)p = half_bits(x, 10, 15); break;
+    case CROSSENT_BF16: *(uint16_t *)p = half_bits(x, 7, 127); break;
+    default: break;
+    }
 }
 
 static inline void store_elements(char *p, ptrdiff_t step, size_t n, const T *buffer)

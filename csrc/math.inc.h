@@ -97,7 +97,7 @@ static inline vec exp_negative(vec a)
 }
 
 /* k ln2 + log(1 + f) + low, f in [sqrt(1/2) - 1, sqrt(2) - 1], low a correction to f. */
-static inline vec log_sum(vec k, vec f, vec low)
+static inline vec log_parts(vec k, vec f, vec low)
 {
     vec top = k * vset(LN2_TOP), hi = top + f;       /* k * LN2_TOP is exact */
     vec lost = (top - hi) + f;
@@ -112,7 +112,7 @@ static inline vec log1p_unit(vec v)
     mask small = vless(v, cut);
     vec half = (v - one) * vset((T)0.5);             /* 1 + v = 2 (1 + (v - 1)/2), exactly */
     vec k = vselect(small, vset(0), one);
-    return log_sum(k, vselect(small, v, half), vset(0));
+    return log_parts(k, vselect(small, v, half), vset(0));
 }
 
 /* log(1 + v + low) for v > -0.7, low within an ulp of v. */
@@ -123,5 +123,19 @@ static inline vec log1p_pair(vec v, vec low)
     low = low + ((one - (u - back)) + (v - back));
     vec m = vsplit(u, &k);
     vec shrink = vpow2(vset(ROUNDER + EXPONENT_BIAS) - k);   /* 2^-k */
-    return log_sum(k, m - one, low * shrink);
+    return log_parts(k, m - one, low * shrink);
+}
+
+/* tanh(x) = sign(x) m / (m + 2), m = e^(2|x|) - 1 = 2^n s + (2^n - 1) where e^r = 1 + s: nothing
+ * cancels, for n = 0 because the bracket is 0. */
+static inline vec tanh_lanes(vec x)
+{
+    const vec two = vset(2), bias = vset(ROUNDER + EXPONENT_BIAS);
+    vec y = two * vmin(vabs(x), vset(24));
+    vec t = vfma(y, vset(LOG2E), bias), n = t - bias;
+    vec exact = vfma(n, vset(-LN2_HI), y), low = n * vset(-LN2_LO), r = exact + low;
+    vec s = exact + vfma(r * r, poly(EXP, COUNT(EXP), r), low), power = vpow2(t);
+    vec m = vfma(power, s, power - vset(1));
+    vec value = vsigned(m / (m + two), x);
+    return vselect(vequal(x, x), value, x);
 }

@@ -74,3 +74,39 @@ static inline double sum_total(const struct accumulator *sum, double *low)
     *low = l[0];
     return h[0];
 }
+
+/* The same lanes for terms of any sign and size: in double, and for T = double with what rounding
+ * loses kept apart (Knuth's two-sum). */
+struct F(totals) {
+    vec_f64 hi[HALVES * PARTS], lo[HALVES * PARTS];
+};
+
+static inline void totals_clear(struct F(totals) *sum)
+{
+    for (int i = 0; i < HALVES * PARTS; i++)
+        sum->hi[i] = sum->lo[i] = vset_f64(0);
+}
+
+static inline void totals_add(struct F(totals) *sum, int h, vec v)
+{
+    for (int part = 0; part < PARTS; part++) {
+        vec_f64 *hi = &sum->hi[h * PARTS + part], *lo = &sum->lo[h * PARTS + part];
+        vec_f64 term = vwiden(v, part), s = *hi + term;
+        if (IS_DOUBLE) {
+            vec_f64 back = s - *hi;
+            *lo = *lo + ((*hi - (s - back)) + (term - back));
+        }
+        *hi = s;
+    }
+}
+
+static inline double totals_value(struct F(totals) *sum)
+{
+    for (int half = HALVES * PARTS / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) {
+            sum->hi[i] = sum->hi[i] + sum->hi[i + half];
+            sum->lo[i] = sum->lo[i] + sum->lo[i + half];
+        }
+    double hi = vsum_f64(sum->hi[0]), lo = vsum_f64(sum->lo[0]);
+    return isfinite(hi) ? hi + lo : hi;
+}

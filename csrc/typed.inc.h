@@ -25,6 +25,11 @@ static const struct typed_kernels F(table) = {
     .write = write_output,
     .bias = BIAS,
     .load = load_any,
+    .stage = stage_row,
+    .general_statistics = general_rows_statistics,
+    .general_focal = focal_targets,
+    .general_write = write_general_row,
+    .store = store_any,
     .sigmoid_loss = sigmoid_losses,
     .sigmoid_function = sigmoid_functions,
 };

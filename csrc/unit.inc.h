@@ -11,6 +11,7 @@
 
 #include "coefficients.h"
 #include "cpu.h"
+#include "half.h"
 #include "kernels.h"
 #include "names.h"
 
@@ -50,6 +51,7 @@ static const double RANGE_f64 = 0x1p40;
 #include "load.inc.h"
 #include "long_rows.inc.h"
 #include "short_rows.inc.h"
+#include "general_rows.inc.h"
 #include "elementwise.inc.h"
 #include "typed.inc.h"
 #undef T
@@ -64,6 +66,7 @@ static const double RANGE_f64 = 0x1p40;
 #include "load.inc.h"
 #include "long_rows.inc.h"
 #include "short_rows.inc.h"
+#include "general_rows.inc.h"
 #include "elementwise.inc.h"
 #include "typed.inc.h"
 #undef T
@@ -80,5 +83,7 @@ const struct kernels TABLE_NAME(ISA) = {
     .required = ISA_FEATURES,
     .f32 = &table_f32,
     .f64 = &table_f64,
+    .exp = exp_one_f64,
+    .log = log_one_f64,
     .epilogue = rows_epilogue_f64,
 };

@@ -1,5 +1,7 @@
 """What the boundary leaves to Python: conversions and error messages."""
 
+import warnings
+
 import numpy as np
 
 
@@ -18,15 +20,93 @@ def behaved(array):
     return np.require(array, array.dtype.newbyteorder("="), ["ALIGNED"])
 
 
-def as_labels(value, name):
-    """`value` as an array of integers (or booleans)."""
+def as_floating(value, name):
+    """`value` as float32, float64, float16 or bfloat16, without a copy where it is that already."""
     array = np.asarray(value)
-    if array.dtype.kind not in "iub":
+    if array.dtype.name in ("float16", "bfloat16"):
+        return behaved(array)
+    return as_real(array, name)
+
+
+def as_target(value, logits):
+    """Class indices (any integer dtype, bool), or float32/float64 probabilities of every class."""
+    array = np.asarray(value)
+    if array.dtype.kind in "iub":
+        return behaved(array)
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise TypeError(
-            f"{name} has dtype {array.dtype}; expected class indices of an integer dtype"
-            + (" (target.astype(np.intp) if they are whole numbers)" * (array.dtype.kind == "f"))
+            f"target has dtype {array.dtype}; expected class indices of an integer dtype, or "
+            "float32 or float64 probabilities"
+        )
+    if array.shape != logits.shape:
+        raise TypeError(
+            f"target has dtype {array.dtype} and shape {array.shape}; expected class indices of an "
+            "integer dtype (target.astype(np.intp) if they are whole numbers), or probabilities "
+            f"of the shape of logits, {logits.shape}"
         )
     return behaved(array)
+
+
+def vector(value, name):
+    """One non-negative number for each class, or one for all; None stays None."""
+    if value is None:
+        return None
+    array = np.array(value, dtype=np.float64, order="C")
+    if array.ndim > 1:
+        raise ValueError(f"{name} has shape {array.shape}; expected one number for each class")
+    bad = np.flatnonzero(~(array >= 0) | np.isinf(array))
+    if bad.size:
+        raise ValueError(
+            f"{name}[{bad[0]}] is {array.flat[bad[0]]}; expected finite numbers, at least 0"
+        )
+    return array
+
+
+def per_class(array, classes, name):
+    if array.ndim == 0:
+        return np.full(classes, array[()])
+    if len(array) != classes:
+        raise ValueError(f"{name} has {len(array)} numbers; expected {classes}, one for each class")
+    return array
+
+
+def ignored(value):
+    """The labels to ignore as an array of int64, or None."""
+    if value is None:
+        return None
+    array = np.atleast_1d(np.asarray(value))
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise TypeError(f"ignore_index is {value!r}; expected an integer or several")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def per_row(value, shape, name):
+    """One float64 for each row, broadcast from `value`."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iubf":
+        raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers")
+    try:
+        return np.broadcast_to(array.astype(np.float64, copy=False), shape)
+    except ValueError:
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected {shape}, one number for each row"
+        ) from None
+
+
+def class_mask(value, shape, axis):
+    """True where a class takes part, for every row: from one row, or broadcast to the logits."""
+    array = np.asarray(value)
+    if array.dtype.kind != "b":
+        raise TypeError(f"class_mask has dtype {array.dtype}; expected bool, True for classes kept")
+    if array.ndim == 1 and len(array) == shape[axis]:
+        array = array.reshape((-1,) + (1,) * (len(shape) - 1 - axis))
+    try:
+        return np.broadcast_to(array.view(np.uint8), shape)
+    except ValueError:
+        raise ValueError(
+            f"class_mask has shape {array.shape}; expected ({shape[axis]},), one for each class, "
+            f"or the shape of logits, {shape}"
+        ) from None
 
 
 def as_binary_target(value, name):
@@ -55,6 +135,31 @@ def bad_label(target, row, classes):
     return IndexError(
         f"{where} is {target[index]}; expected 0 <= target < {classes}, the number of classes"
     )
+
+
+def row_name(row, shape):
+    index = np.unravel_index(row, shape) if shape else ()
+    return f"row {index[0] if len(index) == 1 else tuple(map(int, index))}" if index else "the row"
+
+
+def bad_weight(row, shape):
+    return ValueError(f"sample_weight of {row_name(row, shape)} is negative or NaN; expected >= 0")
+
+
+def logits_message(row, column, count, shape):
+    return (
+        f"logits have no loss in {count} row{'s' * (count > 1)}; the first is "
+        f"{row_name(row, shape)}, class {column} (NaN, +inf, or every class -inf); expected "
+        "finite numbers, or -inf for some classes"
+    )
+
+
+def bad_logits(row, column, count, shape):
+    return FloatingPointError(logits_message(row, column, count, shape))
+
+
+def warn_logits(row, column, count, shape):
+    warnings.warn(logits_message(row, column, count, shape), RuntimeWarning, stacklevel=3)
 
 
 def shape_of_labels(logits, target, axis):

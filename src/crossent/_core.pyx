@@ -24,5 +24,7 @@ cnp.import_array()
 
 include "arrays.pxi"
 include "machine.pxi"
-include "losses.pxi"
+include "base.pxi"
+include "softmax.pxi"
+include "sigmoid.pxi"
 include "functions.pxi"

@@ -1,6 +1,7 @@
 # Arrays to pointers.
 
 cdef extern from "numpy/arrayobject.h":
+    enum: NPY_HALF
     cnp.ndarray PyArray_NewLikeArray(cnp.ndarray, cnp.NPY_ORDER, void *dtype, int subclass)
 
 
@@ -19,23 +20,34 @@ cdef inline object real_array(object value, str name):
     return _arrays.as_real(value, name)
 
 
-cdef inline object label_array(object value, str name):
+cdef inline object floating_array(object value, str name):
+    """float32, float64, float16 or bfloat16."""
     cdef int kind
     if cnp.PyArray_Check(value):
         kind = cnp.PyArray_TYPE(<cnp.ndarray>value)
-        if cnp.PyTypeNum_ISINTEGER(kind) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
+        if (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE or kind == NPY_HALF) \
+                and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
             return value
-    return _arrays.as_labels(value, name)
+    return _arrays.as_floating(value, name)
+
+
+cdef object empty_of(cnp.ndarray array, object shape):
+    """A new array of the same dtype."""
+    return np.empty(shape, (<object>array).dtype)
 
 
 cdef crossent_dtype dtype_of(cnp.ndarray array) noexcept:
-    """The array must hold integers, booleans, float32 or float64."""
+    """The array must hold integers, booleans or one of our floating-point types."""
     cdef int kind = cnp.PyArray_TYPE(array)
     cdef bint signed = cnp.PyTypeNum_ISSIGNED(kind)
     if kind == cnp.NPY_FLOAT:
         return CROSSENT_F32
     if kind == cnp.NPY_DOUBLE:
         return CROSSENT_F64
+    if kind == NPY_HALF:
+        return CROSSENT_F16
+    if kind >= cnp.NPY_VOID:
+        return CROSSENT_BF16
     size = cnp.PyArray_ITEMSIZE(array)
     if size == 1:
         return CROSSENT_I8 if signed else CROSSENT_U8

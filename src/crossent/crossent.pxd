@@ -5,10 +5,11 @@ cdef extern from "crossent.h" nogil:
     enum: CROSSENT_MAX_DIMS
 
     enum crossent_status:
-        CROSSENT_OK, CROSSENT_NO_MEMORY, CROSSENT_BAD_LABEL
+        CROSSENT_OK, CROSSENT_NO_MEMORY, CROSSENT_BAD_LABEL, CROSSENT_BAD_WEIGHT
+        CROSSENT_BAD_LOGITS
 
     enum crossent_dtype:
-        CROSSENT_F32, CROSSENT_F64
+        CROSSENT_F32, CROSSENT_F64, CROSSENT_F16, CROSSENT_BF16
         CROSSENT_I8, CROSSENT_U8, CROSSENT_I16, CROSSENT_U16
         CROSSENT_I32, CROSSENT_U32, CROSSENT_I64, CROSSENT_U64
 
@@ -21,16 +22,35 @@ cdef extern from "crossent.h" nogil:
     enum crossent_output:
         CROSSENT_NOTHING, CROSSENT_GRADIENT, CROSSENT_SOFTMAX, CROSSENT_LOG_SOFTMAX
 
+    enum crossent_hessian:
+        CROSSENT_EXACT, CROSSENT_UPPER, CROSSENT_FRIEDMAN, CROSSENT_RESIDUAL
+
+    enum crossent_nonfinite:
+        CROSSENT_PROPAGATE, CROSSENT_ZERO, CROSSENT_REPORT
+
     struct crossent_softmax:
         size_t ndim
         size_t shape[CROSSENT_MAX_DIMS]
         size_t rows, classes
-        crossent_array logits, target, out, loss, logsumexp
+        crossent_array logits, target, out, hessian, target_gradient
+        crossent_array loss, logsumexp, probability, entropy, argmax, correct
+        crossent_array sample_weight, upstream, class_mask
+        const double *class_weight
+        const int64_t *ignore
+        size_t ignored
+        double label_smoothing
+        int smoothing_off_target, smoothing_by_target
+        double focal_gamma
+        const double *focal_alpha
+        double z_loss, temperature, softcap
         crossent_output output
+        crossent_hessian hessian_rule
+        crossent_nonfinite nonfinite
+        int accumulate
         double coefficient
         int threads
-        double total
-        size_t fault_row
+        double total, weight
+        size_t count, fault_row, fault_column, faults
 
     enum crossent_elementwise:
         CROSSENT_SIGMOID_CROSS_ENTROPY
@@ -47,6 +67,7 @@ cdef extern from "crossent.h" nogil:
         double total
 
     int c_softmax "crossent_softmax"(crossent_softmax *call)
+    int crossent_weigh(crossent_softmax *call)
     int c_sigmoid "crossent_sigmoid"(crossent_sigmoid *call)
 
     const char *crossent_isa_name(size_t i)

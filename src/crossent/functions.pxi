@@ -26,7 +26,7 @@ cdef object softmax_function(object x, object axis, object out, crossent_output 
         arrays[1] = &call.out
         arrays[2] = &call.logsumexp
         merge_rows(&call.ndim, call.shape, arrays, 3)
-        check(run_softmax(&call), None, 0, 0)
+        check(run_softmax(&call), &call, None, None)
     if output != CROSSENT_NOTHING:
         return result
     if keepdims:
@@ -110,7 +110,7 @@ cdef object elementwise(object value, object out, crossent_elementwise function)
     view(&call.out, result, last)
     call.function = function
     if call.rows * call.classes:
-        check(run_sigmoid(&call), None, 0, 0)
+        check(run_sigmoid(&call), NULL, None, None)
     return result if last >= 0 or out is not None else result[()]
 
 

@@ -1,0 +1,355 @@
+/* Rows with options that act on single elements: soft targets and smoothing, masks, temperature,
+ * softcap, 16-bit storage, accumulation, Hessians.
+ *
+ * a) Such a row is staged: its logits x, as the loss sees them, and its target t, with weights and
+ *    smoothing worked in, become contiguous arrays of T (or are used where they lie if they are so
+ *    already). Everything after that is one path for any number of classes.
+ * b) With k the anchor, a maximum of x (or, if only one t_j is not 0, that class),
+ *        loss       = sum of t_j (x_k - x_j) + T (logsumexp - x_k)       T = sum of t_j
+ *        gradient_j = T p_j - t_j
+ *        gradient_k = (T - t_k) - T (1 - p_k)
+ *    Every term of the loss is positive, and where p_k and t_k are close to T the gradient is a
+ *    difference of two small numbers, each exact, instead of two large ones.
+ */
+#ifndef T
+#error "general_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
+#endif
+
+/* softcap * tanh(x / softcap), or its derivative 1 - tanh^2. */
+static inline vec capped(vec x, vec cap, vec *slope)
+{
+    vec t = tanh_lanes(x / cap);
+    *slope = vfma(vset(0) - t, t, vset(1));
+    return cap * t;
+}
+
+static inline void cap_elements(T *x, T *slope, size_t n, T cap)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        vec d, v = capped(vload_part(x + i, n - i, vset(0)), vset(cap), &d);
+        vstore_part(x + i, n - i, v);
+        if (slope)
+            vstore_part(slope + i, n - i, d);
+    }
+}
+
+/* The logits of a row as the loss sees them; `buffer` where they cannot be used as they lie. */
+static const T *stage_logits(const struct crossent_softmax *call, const char *x, const char *mask_at,
+                             T *buffer, T *slope)
+{
+    const size_t n = call->classes;
+    const T *staged = load_any(x, call->logits.step, call->logits.dtype, n, buffer);
+    if (!mask_at && call->temperature == 0 && call->softcap == 0)
+        return staged;
+    const T factor = call->temperature == 0 ? 1 : (T)(1 / call->temperature);
+    for (size_t i = 0; i < n; i++)
+        buffer[i] = staged[i] * factor;
+    if (call->softcap != 0)
+        cap_elements(buffer, slope, n, (T)call->softcap);
+    for (size_t i = 0; mask_at && i < n; i++)
+        if (!mask_at[(ptrdiff_t)i * call->class_mask.step])
+            buffer[i] = -(T)INFINITY;
+    return buffer;
+}
+
+/* The target of a row: t (NULL: none but the label's), a share of it spread over the classes that
+ * take part, class weights. Without anything to do, t where it lies. */
+static const T *stage_target(const struct crossent_softmax *call, const char *t, const char *mask_at,
+                             double spread, double keep, T *buffer)
+{
+    const size_t n = call->classes;
+    const double *weight = call->smoothing_by_target && !t ? NULL : call->class_weight;
+    if (t) {
+        const T *staged = load_any(t, call->target.step, call->target.dtype, n, buffer);
+        if (!mask_at && !weight && call->label_smoothing == 0)
+            return staged;
+        for (size_t i = 0; i < n; i++)
+            buffer[i] = (T)((keep * (double)staged[i] + spread) * (weight ? weight[i] : 1));
+    } else {
+        for (size_t i = 0; i < n; i++)
+            buffer[i] = (T)(spread * (weight ? weight[i] : 1));
+    }
+    for (size_t i = 0; mask_at && i < n; i++)
+        if (!mask_at[(ptrdiff_t)i * call->class_mask.step])
+            buffer[i] = 0;
+    return buffer;
+}
+
+/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves, or
+ * the label's excluded, which the label's own share then makes up for. */
+static double smoothing_share(const struct crossent_softmax *call, const char *mask_at,
+                              double *label_share)
+{
+    size_t left = call->classes;
+    for (size_t i = 0; mask_at && i < call->classes; i++)
+        left -= !mask_at[(ptrdiff_t)i * call->class_mask.step];
+    double smoothing = call->label_smoothing;
+    if (call->smoothing_off_target)
+        smoothing = left > 1 ? smoothing * (double)left / (double)(left - 1) : 0;
+    *label_share = 1 - smoothing;
+    return left ? smoothing / (double)left : 0;
+}
+
+static void stage_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                      const char *mask_at, const char *target, struct scratch *scratch)
+{
+    const int soft = target != NULL, smooth = call->label_smoothing != 0;
+    double label_share;
+    rows->x[r] = (const char *)stage_logits(call, rows->x[r], mask_at, scratch->staged[r],
+                                            scratch->slope[r]);
+    rows->t[r] = NULL;
+    rows->label_share[r] = 1;
+    if (!soft && !smooth)
+        return;
+    double share = smoothing_share(call, mask_at, &label_share);
+    if (!soft)
+        rows->label_share[r] = label_share *
+            (call->class_weight && !call->smoothing_by_target && rows->label[r] >= 0
+                 ? call->class_weight[rows->label[r]] : 1);
+    if (!soft && !mask_at && scratch->shared_target) {
+        rows->t[r] = scratch->shared_target;
+        return;
+    }
+    rows->t[r] = stage_target(call, target, mask_at, share, label_share,
+                              scratch->staged_target[r]);
+    if (!soft && !mask_at)
+        scratch->shared_target = rows->t[r];
+}
+
+/* The class that has all of the target, or -1. */
+static inline int64_t only_class(const T *t, size_t n)
+{
+    const vec zero = vset(0);
+    int64_t only = -1;
+    for (size_t i = 0; i < n; i += LANES) {
+        vec v = vload_part(t + i, n - i, zero);
+        unsigned none = vbits(vequal(v, zero)), some = ~none & (unsigned)((1ull << LANES) - 1);
+        if (!some)
+            continue;
+        if (only >= 0 || (some & (some - 1)))
+            return -1;
+        only = (int64_t)i + __builtin_ctz(some);
+    }
+    return only;
+}
+
+static inline double block_factor(const struct rows *rows, const struct scratch *scratch, size_t r,
+                                  size_t class)
+{
+    if (rows->classes <= BLOCK)
+        return 1;
+    return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
+}
+
+/* sum of a_j (x_k - x_j) and sum of a_j, j != k; a_j = 0 takes nothing, even from x_j = -inf. */
+static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T x_k, double *weights)
+{
+    const vec zero = vset(0), top = vset(x_k);
+    struct F(totals) distance, weight;
+    totals_clear(&distance);
+    totals_clear(&weight);
+    for (size_t i = 0; i < n; i += WIDE)
+        for (int h = 0; h < HALVES; h++) {
+            size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
+            vec v = vload_part(a + at, left, zero);
+            vec d = v * (top - vload_part(x + at, left, top));
+            if (k - at < LANES)
+                v = vselect(vequal(vlanes(), vset((T)(k - at))), zero, v);
+            totals_add(&distance, h, vselect(vequal(v, zero), zero, d));
+            totals_add(&weight, h, v);
+        }
+    *weights = totals_value(&weight);
+    return totals_value(&distance);
+}
+
+/* The first class whose logit leaves a row without a loss, or SIZE_MAX. */
+static size_t fault_column_of(const struct rows *rows, size_t r)
+{
+    const T *x = (const T *)rows->x[r];
+    if (rows->shift[r] != INFINITY && !isnan(rows->others[r]) && !isnan(rows->at_anchor[r]) &&
+        !(rows->max[r] == -INFINITY && rows->at_anchor[r] == -INFINITY))
+        return SIZE_MAX;
+    for (size_t i = 0; i < rows->classes; i++)
+        if (isnan(x[i]) || x[i] == (T)INFINITY)
+            return i;
+    return 0;
+}
+
+/* Anchor, statistics, and the sums that soft targets and entropy add. */
+static void general_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                        struct scratch *scratch)
+{
+    const size_t n = rows->classes;
+    const T *t = rows->t[r], *x = (const T *)rows->x[r];
+    const int64_t label = rows->label[r];
+    if (t)
+        rows->anchor[r] = label < 0 ? only_class(t, n) : -1;
+    else
+        rows->anchor[r] = label;
+    if (call->argmax.data || call->correct.data)
+        rows->argmax[r] = (int64_t)block_find(x, n, block_max(x, n, n));
+    long_row(rows, r, scratch, 1);
+    rows->fault_column[r] = call->nonfinite == CROSSENT_PROPAGATE ? SIZE_MAX : fault_column_of(rows, r);
+    if (rows->shift[r] != 0) {
+        shift_elements(scratch->staged[r], x, n, (T)rows->shift[r]);
+        x = scratch->staged[r];
+        rows->x[r] = (const char *)x;
+    }
+    const size_t k = (size_t)rows->anchor[r];
+    const T x_k = (T)rows->at_anchor[r];
+    if (t && k < n) {
+        double share = label < 0 ? 0 : rows->label_share[r];
+        rows->distance[r] = distance_sum(x, t, n, k, x_k, &rows->t_others[r]);
+        rows->t_anchor[r] = (double)t[k] + (label == (int64_t)k ? share : 0);
+        if (label >= 0 && label != (int64_t)k && share != 0) {
+            rows->distance[r] += share * ((double)x_k - (double)x[label]);
+            rows->t_others[r] += share;
+        }
+    }
+    if (label >= 0)
+        rows->label_distance[r] = (double)x_k - (double)x[label];
+    rows->entropy[r] = 0;
+    for (size_t base = 0; call->entropy.data && base < n; base += BLOCK) {
+        size_t length = n - base < BLOCK ? n - base : BLOCK;
+        double weight, f = block_factor(rows, scratch, r, base);
+        rows->entropy[r] += f * distance_sum(x + base, (const T *)rows->exps[r] + base, length,
+                                             k - base, x_k, &weight);
+    }
+}
+
+static void general_rows_statistics(const struct crossent_softmax *call, struct rows *rows,
+                               struct scratch *scratch)
+{
+    for (size_t r = 0; r < rows->count; r++)
+        general_row(call, rows, r, scratch);
+}
+
+/* Each class's share t_j of the loss, weighted by its focal factor: the loss is sum of t_j f_j ce_j,
+ * and its gradient that of a soft target t_j q_j. */
+static void focal_targets(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                          struct scratch *scratch)
+{
+    const T *t = rows->t[r], *x = (const T *)rows->x[r], *e = rows->exps[r];
+    T *to = scratch->staged_target[r];
+    const size_t k = (size_t)rows->anchor[r];
+    double loss = 0, others = 0;
+    for (size_t i = 0; i < rows->classes; i++) {
+        double share = (double)t[i] + ((int64_t)i == rows->label[r] ? rows->label_share[r] : 0);
+        double p = i == k ? rows->anchor_p[r]
+                          : (double)e[i] * rows->scale[r] * block_factor(rows, scratch, r, i);
+        double ce = i == k ? rows->loss[r] : (rows->at_anchor[r] - (double)x[i]) + rows->loss[r];
+        double f, q;
+        focal_factors(exp_one_f64, log_one_f64, call->focal_alpha ? call->focal_alpha[i] : 1,
+                      call->focal_gamma, p, i == k ? rows->rest[r] : 1 - p, ce, &f, &q);
+        loss += share == 0 ? 0 : share * f * ce;
+        to[i] = (T)(share * q);
+        if (i == k)
+            rows->t_anchor[r] = share * q;
+        else
+            others += share * q;
+    }
+    rows->t[r] = to;
+    rows->t_others[r] = others;
+    rows->focal_loss[r] = loss;
+    rows->label_share[r] = 0;
+}
+
+/* to_j = a p_j - b t_j for a block; e_j * scale = p_j */
+static inline void gradient_elements(T *to, const T *e, const T *t, size_t n, double scale, double f,
+                                     double b)
+{
+    scale_elements(to, e, n, scale, f);
+    if (!t)
+        return;
+    const vec factor = vset((T)-b);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vstore(to + i, vfma(factor, vload(t + i), vload(to + i)));
+    if (i < n)
+        vstore_part(to + i, n - i, vfma(factor, vload_part(t + i, n - i, vset(0)),
+                                        vload_part(to + i, n - i, vset(0))));
+}
+
+/* The gradient of row r into `to`, contiguous. */
+static void general_gradient(const struct crossent_softmax *call, const struct rows *rows, size_t r,
+                             const struct scratch *scratch, T *to)
+{
+    const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    const T *e = rows->exps[r], *t = rows->t[r];
+    for (size_t base = 0; base < n; base += BLOCK)
+        gradient_elements(to + base, e + base, t ? t + base : NULL,
+                          n - base < BLOCK ? n - base : BLOCK, rows->scale[r],
+                          block_factor(rows, scratch, r, base), rows->b[r]);
+    int64_t label = rows->label[r];
+    if (t && label >= 0)      /* the label's own share is not in t */
+        to[label] -= (T)(rows->b[r] * rows->label_share[r]);
+    to[k] = (T)rows->anchor_gradient[r];
+    if (call->softcap != 0)
+        for (size_t i = 0; i < n; i++)
+            to[i] *= ((const T *)scratch->slope[r])[i];
+}
+
+static void hessian_elements(const struct crossent_softmax *call, const struct rows *rows, size_t r,
+                            const struct scratch *scratch, T *to)
+{
+    const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    const T *e = rows->exps[r], *t = rows->t[r];
+    const double a = rows->hessian[r], sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
+    const int64_t label = rows->label[r];
+    for (size_t i = 0; i < n; i++) {
+        double f = block_factor(rows, scratch, r, i);
+        double p = i == k ? rows->anchor_p[r] : (double)e[i] * rows->inverse[r] * f;
+        double q = i == k ? rows->rest[r] : 1 - p;
+        if (call->hessian_rule == CROSSENT_RESIDUAL) {
+            double target = (t ? (double)t[i] : 0) +
+                            ((int64_t)i == label ? (t ? rows->label_share[r] : 1) : 0);
+            double gap = i == k && target == sum ? sum * q : fabs(sum * p - target);
+            to[i] = (T)(a * gap);
+        } else {
+            to[i] = (T)(a * sum * p * q);
+        }
+    }
+}
+
+/* Writes the outputs of row r that have one number for each class. */
+static void write_general_row(const struct crossent_softmax *call, const struct rows *rows, size_t r,
+                          struct scratch *scratch)
+{
+    const size_t n = rows->classes;
+    T *to = scratch->staged[r];
+    if (call->target_gradient.data) {
+        /* d loss / d t_j = weight_j (logsumexp - x_j), with t before smoothing */
+        const T *x = (const T *)rows->x[r];
+        double a = rows->b[r] * (1 - call->label_smoothing) *
+                   (call->temperature == 0 ? 1 : call->temperature);
+        for (size_t i = 0; i < n; i++) {
+            double w = call->class_weight ? call->class_weight[i] : 1;
+            double d = (rows->at_anchor[r] - (double)x[i]) + rows->log_sum[r];
+            store_any(rows->target_gradient_at[r] + (ptrdiff_t)i * call->target_gradient.step,
+                      call->target_gradient.dtype, a * w * d);
+        }
+    }
+    if (call->hessian.data) {
+        hessian_elements(call, rows, r, scratch, to);
+        for (size_t i = 0; i < n; i++)
+            store_any(rows->hessian_at[r] + (ptrdiff_t)i * call->hessian.step, call->hessian.dtype,
+                      (double)to[i]);
+    }
+    if (call->output != CROSSENT_GRADIENT)
+        return;
+    general_gradient(call, rows, r, scratch, to);
+    const enum crossent_dtype native = IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32;
+    char *out = rows->out[r];
+    const int wide = call->out.dtype == native;
+    for (size_t i = 0; i < n; i++) {
+        char *p = out + (ptrdiff_t)i * call->out.step;
+        double value = i == (size_t)rows->anchor[r] && !wide && call->softcap == 0
+                           ? rows->anchor_gradient[r] : (double)to[i];
+        if (call->accumulate) {
+            T old = 0;
+            from_numbers(p, 0, call->out.dtype, 1, &old);
+            value = (double)old + value;
+        }
+        store_any(p, call->out.dtype, value);
+    }
+}

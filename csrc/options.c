@@ -1,0 +1,135 @@
+/* The options that act on whole rows. With k the anchor, p the softmax, ce = logsumexp - x_k, s the
+ * sample weight, w = s * class weight, a = coefficient * upstream, lambda = z_loss:
+ *
+ * labels         loss       = w f ce + s lambda lse^2            f = alpha (1 - p_k)^gamma
+ *                gradient_j = a (w q + 2 s lambda lse) p_j
+ *                gradient_k = -a w q (1 - p_k) + 2 a s lambda lse p_k
+ *                q          = f + alpha gamma p_k (1 - p_k)^(gamma - 1) ce
+ * soft targets   loss       = s (sum of t_j (x_k - x_j) + T ce) + s lambda lse^2
+ *                gradient_j = a s (T + 2 lambda lse) p_j - a s t_j
+ *                gradient_k = a s ((T - t_k) - T (1 - p_k)) + 2 a s lambda lse p_k
+ *
+ * 1 - p_k comes from the epilogue as a sum of positive terms, so the focal factor is exact where p_k
+ * rounds to 1; (1 - p_k)^(gamma - 1) ce is formed as (1 - p_k)^gamma (ce / (1 - p_k)), whose quotient
+ * tends to 1, and stays finite for any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
+ */
+#include "options.h"
+
+#include <math.h>
+
+int needs_general_rows(const struct crossent_softmax *call)
+{
+    int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
+    int half = call->logits.dtype == CROSSENT_F16 || call->logits.dtype == CROSSENT_BF16;
+    return soft || half || call->class_mask.data || call->label_smoothing != 0 ||
+           call->temperature != 0 || call->softcap != 0 || call->accumulate ||
+           call->hessian.data || call->target_gradient.data || call->entropy.data ||
+           call->argmax.data || call->correct.data || call->nonfinite != CROSSENT_PROPAGATE;
+}
+
+int has_focal(const struct crossent_softmax *call)
+{
+    return call->focal_gamma != 0 || call->focal_alpha;
+}
+
+int weighs_all_classes(const struct crossent_softmax *call)
+{
+    return call->class_weight && call->label_smoothing != 0 && !call->smoothing_by_target;
+}
+
+int is_ignored(const struct crossent_softmax *call, int64_t label)
+{
+    for (size_t i = 0; i < call->ignored; i++)
+        if (label == call->ignore[i])
+            return 1;
+    return 0;
+}
+
+static void label_focal(const struct crossent_softmax *call, const struct kernels *kernels,
+                        const struct rows *rows, size_t r, double *f, double *q)
+{
+    double alpha = call->focal_alpha ? call->focal_alpha[rows->label[r]] : 1;
+    focal_factors(kernels->exp, kernels->log, alpha, call->focal_gamma, rows->anchor_p[r],
+                  rows->rest[r], rows->loss[r], f, q);
+}
+
+static void label_row(const struct crossent_softmax *call, const struct kernels *kernels,
+                      struct rows *rows, size_t r)
+{
+    double f, q, a = call->coefficient * rows->upstream[r], s = rows->sample[r];
+    double inverse = rows->scale[r], lse = rows->logsumexp[r], w = rows->weight[r];
+    label_focal(call, kernels, rows, r, &f, &q);
+    rows->probability[r] = rows->anchor_p[r];
+    rows->inverse[r] = inverse;
+    rows->log_sum[r] = rows->loss[r];
+    rows->hessian[r] = a * w;
+    rows->b[r] = a * w;
+    rows->loss[r] *= w * f;
+    rows->scale[r] = a * w * q * inverse;
+    rows->anchor_gradient[r] = 0 - a * w * q * rows->rest[r];
+    if (call->z_loss != 0) {
+        double z = 2 * a * s * call->z_loss * lse;
+        rows->loss[r] += s * call->z_loss * lse * lse;
+        rows->scale[r] = (a * w * q + z) * inverse;
+        rows->anchor_gradient[r] += z * rows->anchor_p[r];
+    }
+}
+
+static void soft_row(const struct crossent_softmax *call, const struct kernels *kernels,
+                     struct rows *rows, size_t r)
+{
+    int whole = call->smoothing_by_target && rows->label[r] >= 0;
+    double s = whole ? rows->weight[r] : rows->sample[r];
+    double a = call->coefficient * rows->upstream[r] * s, ce = rows->loss[r];
+    double inverse = rows->scale[r], lse = rows->logsumexp[r];
+    double sum = rows->t_others[r] + rows->t_anchor[r];
+    rows->inverse[r] = inverse;
+    rows->log_sum[r] = ce;
+    rows->hessian[r] = rows->b[r] = a;
+    rows->loss[r] = s * (has_focal(call) ? rows->focal_loss[r]
+                                         : rows->distance[r] + (sum == 0 ? 0 : sum * ce));
+    if (rows->label[r] >= 0)
+        rows->probability[r] = kernels->exp(-ce - rows->label_distance[r]);
+    rows->scale[r] = a * sum * inverse;
+    rows->anchor_gradient[r] = a * (rows->t_others[r] - sum * rows->rest[r]);
+    if (call->z_loss != 0) {
+        double z = 2 * a * call->z_loss * lse;
+        rows->loss[r] += s * call->z_loss * lse * lse;
+        rows->scale[r] = (a * sum + z) * inverse;
+        rows->anchor_gradient[r] += z * rows->anchor_p[r];
+    }
+}
+
+/* No option at all: loops that the compiler turns into vectors. */
+static void plain_rows(double coefficient, struct rows *rows)
+{
+    for (size_t r = 0; r < rows->count; r++) {
+        rows->scale[r] *= coefficient;
+        rows->anchor_gradient[r] = 0 - coefficient * rows->rest[r];
+    }
+}
+
+void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
+                   struct rows *rows)
+{
+    if (!call->target.data)
+        return;
+    if (!needs_general_rows(call) && !call->class_weight && !call->sample_weight.data &&
+        !call->upstream.data && !has_focal(call) && call->z_loss == 0 && !call->probability.data) {
+        plain_rows(call->coefficient, rows);
+        return;
+    }
+    for (size_t r = 0; r < rows->count; r++)
+        if (rows->t[r])
+            soft_row(call, kernels, rows, r);
+        else
+            label_row(call, kernels, rows, r);
+    for (size_t r = 0; call->entropy.data && r < rows->count; r++)
+        rows->entropy[r] = rows->entropy[r] * rows->inverse[r] + rows->log_sum[r];
+    for (size_t r = 0; call->temperature != 0 && r < rows->count; r++) {
+        rows->scale[r] /= call->temperature;
+        rows->b[r] /= call->temperature;
+        rows->anchor_gradient[r] /= call->temperature;
+        rows->hessian[r] /= call->temperature * call->temperature;
+    }
+}

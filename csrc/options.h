@@ -1,0 +1,22 @@
+/* The options that act on whole rows. */
+#ifndef CROSSENT_OPTIONS_H
+#define CROSSENT_OPTIONS_H
+
+#include "crossent.h"
+#include "kernels.h"
+
+/* Whether the call needs general_rows.inc.h. */
+int needs_general_rows(const struct crossent_softmax *call);
+
+int has_focal(const struct crossent_softmax *call);
+
+/* From what the epilogue left to losses, and to the coefficients of the outputs: see options.c. */
+void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
+                   struct rows *rows);
+
+/* Smoothing gives every class its own weight, also in rows whose label has weight 0. */
+int weighs_all_classes(const struct crossent_softmax *call);
+
+int is_ignored(const struct crossent_softmax *call, int64_t label);
+
+#endif

@@ -1,0 +1,480 @@
+/* The driver of the softmax losses: rows into groups, groups through the kernels, sums in a fixed order.
+ *
+ * a) Rows are cut into slabs whose size depends on the number of classes alone. Threads take whole
+ *    slabs; each slab's sum is its own, and slabs are added in order. So the bits of a result do not
+ *    depend on the number of threads.
+ * b) Inside a slab rows go through the kernels in groups. A row's result depends on its own elements
+ *    only (kernels.h), so groups may be cut anywhere.
+ * c) A label is read once, and checked where it is used as an index.
+ */
+#include "crossent.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatch.h"
+#include "kernels.h"
+#include "options.h"
+#include "parallel.h"
+#include "walk.h"
+
+enum {
+    SLAB_ELEMENTS = 1 << 14,    /* a slab is about this large, but at most SLAB_ROWS rows */
+    SLAB_ROWS = 256,
+    GROUP_BYTES = 1 << 15,      /* a group of long rows fits the first-level cache */
+    PARALLEL_ELEMENTS = 1 << 15 /* below this a second thread costs more than it saves */
+};
+
+/* Labels as int64; what does not fit becomes -1, which no class has. */
+static void read_labels(char *const *p, enum crossent_dtype dtype, size_t n, int64_t *to)
+{
+    for (size_t i = 0; i < n; i++)
+        switch (dtype) {
+        case CROSSENT_I8: to[i] = *(const int8_t *)p[i]; break;
+        case CROSSENT_U8: to[i] = *(const uint8_t *)p[i]; break;
+        case CROSSENT_I16: to[i] = *(const int16_t *)p[i]; break;
+        case CROSSENT_U16: to[i] = *(const uint16_t *)p[i]; break;
+        case CROSSENT_I32: to[i] = *(const int32_t *)p[i]; break;
+        case CROSSENT_U32: to[i] = *(const uint32_t *)p[i]; break;
+        case CROSSENT_I64: to[i] = *(const int64_t *)p[i]; break;
+        case CROSSENT_U64: {
+            uint64_t label = *(const uint64_t *)p[i];
+            to[i] = label > INT64_MAX ? -1 : (int64_t)label;
+            break;
+        }
+        default: to[i] = -1;
+        }
+}
+
+struct softmax_run {
+    struct crossent_softmax *call;
+    const struct kernels *kernels;
+    const struct typed_kernels *typed;
+    size_t size;                 /* bytes of a T */
+    size_t slab, group;          /* rows */
+    int labels;                  /* the target is class indices */
+    int general;                 /* general_rows.inc.h works on the rows */
+    struct partial *partials;    /* one per slab */
+    int no_memory;
+};
+
+/* ---- which rows take part, and with which weight ------------------------------------------ */
+
+/* A double of each of n rows, or `none` where the array is absent. */
+static void read_doubles(const struct crossent_softmax *call, const struct crossent_array *array,
+                         const struct cursor *cursor, size_t n, double none, double *to)
+{
+    char *p[GROUP];
+    if (array->data)
+        row_pointers(array, *cursor, call->shape, call->ndim, n, p);
+    for (size_t i = 0; i < n; i++)
+        to[i] = array->data ? *(const double *)p[i] : none;
+}
+
+/* Labels and weights of the n rows from `row` on. A row that takes no part has sample weight 0. */
+static void row_weights(const struct softmax_run *run, size_t row, size_t n,
+                        const struct cursor *cursor, struct rows *rows, struct partial *partial)
+{
+    const struct crossent_softmax *call = run->call;
+    char *p[GROUP];
+    for (size_t i = 0; i < n; i++)
+        rows->label[i] = -1;
+    if (run->labels) {
+        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
+        read_labels(p, call->target.dtype, n, rows->label);
+    }
+    read_doubles(call, &call->sample_weight, cursor, n, 1, rows->sample);
+    for (size_t i = 0; i < n; i++) {
+        int64_t label = rows->label[i];
+        rows->weight[i] = rows->sample[i];
+        if (!(rows->sample[i] >= 0)) {
+            partial_fault(partial, CROSSENT_BAD_WEIGHT, row + i, 0);
+            rows->sample[i] = 0;
+        }
+        if (!run->labels || rows->sample[i] == 0)
+            continue;
+        if (is_ignored(call, label)) {
+            rows->sample[i] = 0;
+        } else if (label < 0 || (uint64_t)label >= call->classes) {
+            partial_fault(partial, CROSSENT_BAD_LABEL, row + i, 0);
+            rows->sample[i] = 0;
+        } else if (call->class_weight) {
+            rows->weight[i] *= call->class_weight[label];
+            if (rows->weight[i] == 0 && !weighs_all_classes(call))
+                rows->sample[i] = 0;
+        }
+    }
+}
+
+/* ---- rows that take no part ---------------------------------------------------------------- */
+
+static void fill_row(const struct softmax_run *run, const struct crossent_array *array, char *p,
+                     double value)
+{
+    for (size_t j = 0; j < run->call->classes; j++)
+        run->typed->store(p + (ptrdiff_t)j * array->step, array->dtype, value);
+}
+
+/* Outputs of a row that is not read: gradient 0, loss 0, and no statistics. */
+static void skip_row(const struct softmax_run *run, const struct cursor *cursor)
+{
+    const struct crossent_softmax *call = run->call;
+    const struct crossent_array *wide[] = {&call->out, &call->hessian, &call->target_gradient};
+    const struct crossent_array *narrow[] = {&call->logsumexp, &call->probability, &call->entropy};
+    for (int i = call->accumulate ? 1 : 0; i < 3; i++)
+        if (wide[i]->data)
+            fill_row(run, wide[i], row_of(wide[i], cursor, call->ndim), 0);
+    for (int i = 0; i < 3; i++)
+        if (narrow[i]->data)
+            run->typed->store(row_of(narrow[i], cursor, call->ndim), narrow[i]->dtype, NAN);
+    if (call->loss.data)
+        run->typed->store(row_of(&call->loss, cursor, call->ndim), call->loss.dtype, 0);
+    if (call->argmax.data)
+        *(int64_t *)row_of(&call->argmax, cursor, call->ndim) = -1;
+    if (call->correct.data)
+        *(uint8_t *)row_of(&call->correct, cursor, call->ndim) = 0;
+}
+
+/* ---- a group of rows ----------------------------------------------------------------------- */
+
+/* Repeats the last row up to a whole tile (short_rows.inc.h). */
+static void pad_rows(struct rows *rows)
+{
+    size_t last = rows->count - 1;
+    for (size_t r = rows->count; r < GROUP && r % 16; r++) {
+        rows->x[r] = rows->x[last];
+        rows->anchor[r] = rows->anchor[last];
+    }
+}
+
+/* Takes those of the n rows from `row` on that take part into `rows`; skips the others. */
+static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
+                        const struct cursor *cursor, struct rows *rows, struct partial *partial)
+{
+    const struct crossent_softmax *call = run->call;
+    char *p[GROUP];
+    size_t kept = 0;
+
+    row_weights(run, row, n, cursor, rows, partial);
+    for (size_t i = 0; i < n; i++) {
+        if (rows->sample[i] == 0) {
+            struct cursor here = cursor_at(call->shape, call->ndim, row + i);
+            skip_row(run, &here);
+            continue;
+        }
+        rows->source[kept] = i;
+        rows->anchor[kept] = rows->label[kept] = rows->label[i];
+        rows->weight[kept] = rows->weight[i];
+        rows->sample[kept++] = rows->sample[i];
+    }
+    rows->count = kept;
+    row_pointers(&call->logits, *cursor, call->shape, call->ndim, n, p);
+    for (size_t r = 0; r < kept; r++) {
+        rows->x[r] = p[rows->source[r]];
+        rows->t[r] = NULL;
+    }
+    if (call->output == CROSSENT_NOTHING)
+        return;
+    row_pointers(&call->out, *cursor, call->shape, call->ndim, n, p);
+    for (size_t r = 0; r < kept; r++) {
+        rows->out[r] = p[rows->source[r]];
+        if (!run->general && call->out.step == (ptrdiff_t)run->size)
+            rows->exps[r] = rows->out[r];
+    }
+}
+
+/* Pointers to the rows of an array that may be absent. */
+static void gather_pointers(const struct crossent_softmax *call, const struct crossent_array *array,
+                            const struct cursor *cursor, size_t n, const struct rows *rows,
+                            char **to)
+{
+    char *p[GROUP];
+    if (array->data)
+        row_pointers(array, *cursor, call->shape, call->ndim, n, p);
+    for (size_t r = 0; r < rows->count; r++)
+        to[r] = array->data ? p[rows->source[r]] : NULL;
+}
+
+/* The statistics of rows with options that act on single elements. */
+static void general_group(const struct softmax_run *run, size_t n, const struct cursor *cursor,
+                          struct rows *rows, struct scratch *scratch)
+{
+    const struct crossent_softmax *call = run->call;
+    char *mask[GROUP], *target[GROUP];
+    gather_pointers(call, &call->class_mask, cursor, n, rows, mask);
+    gather_pointers(call, &call->target, cursor, n, rows, target);
+    gather_pointers(call, &call->hessian, cursor, n, rows, rows->hessian_at);
+    gather_pointers(call, &call->target_gradient, cursor, n, rows, rows->target_gradient_at);
+    for (size_t r = 0; r < rows->count; r++)
+        run->typed->stage(call, rows, r, mask[r], run->labels ? NULL : target[r], scratch);
+    rows->x_step = (ptrdiff_t)run->size;
+    run->typed->general_statistics(call, rows, scratch);
+    run->kernels->epilogue(rows, run->typed->bias);
+    for (size_t r = 0; has_focal(call) && r < rows->count; r++)
+        if (rows->t[r])
+            run->typed->general_focal(call, rows, r, scratch);
+}
+
+/* Rows without a loss, where the caller wants to know of them or to leave them out. */
+static void general_faults(const struct softmax_run *run, size_t row, struct rows *rows, size_t r,
+                           struct partial *partial)
+{
+    if (rows->fault_column[r] == SIZE_MAX)
+        return;
+    int zero = run->call->nonfinite == CROSSENT_ZERO;
+    partial_fault(partial, zero ? CROSSENT_OK : CROSSENT_BAD_LOGITS, row + rows->source[r],
+                  rows->fault_column[r]);
+    if (zero) {
+        struct cursor here = cursor_at(run->call->shape, run->call->ndim, row + rows->source[r]);
+        skip_row(run, &here);
+        rows->loss[r] = 0;
+        rows->sample[r] = 0;
+    }
+}
+
+/* Stores one number a row. */
+static void scatter_rows(const struct softmax_run *run, const struct crossent_array *array, size_t n,
+                         const struct cursor *cursor, const struct rows *rows, const double *values)
+{
+    char *p[GROUP];
+    if (!array->data)
+        return;
+    row_pointers(array, *cursor, run->call->shape, run->call->ndim, n, p);
+    for (size_t r = 0; r < rows->count; r++)
+        if (rows->sample[r] != 0)
+            run->typed->store(p[rows->source[r]], array->dtype, values[r]);
+}
+
+static void scatter_predictions(const struct softmax_run *run, size_t n, const struct cursor *cursor,
+                                const struct rows *rows)
+{
+    const struct crossent_softmax *call = run->call;
+    char *argmax[GROUP], *correct[GROUP];
+    if (!call->argmax.data && !call->correct.data)
+        return;
+    gather_pointers(call, &call->argmax, cursor, n, rows, argmax);
+    gather_pointers(call, &call->correct, cursor, n, rows, correct);
+    for (size_t r = 0; r < rows->count; r++) {
+        if (rows->sample[r] == 0)
+            continue;
+        if (argmax[r])
+            *(int64_t *)argmax[r] = rows->argmax[r];
+        if (correct[r])
+            *(uint8_t *)correct[r] = rows->argmax[r] == rows->label[r];
+    }
+}
+
+/* The sum of a group's losses: GROUP / 4 lanes, each in order, then in halves. */
+static double group_sum(const struct rows *rows)
+{
+    double lane[GROUP / 4] = {0};
+    for (size_t r = 0; r < rows->count; r++)
+        lane[r % (GROUP / 4)] += rows->loss[r];
+    for (size_t half = GROUP / 8; half; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+static void write_group(const struct softmax_run *run, size_t row, struct rows *rows,
+                        struct scratch *scratch, struct partial *partial)
+{
+    const struct crossent_softmax *call = run->call;
+    if (!run->general) {
+        if (call->output != CROSSENT_NOTHING)
+            run->typed->write(rows, scratch, call->output);
+        return;
+    }
+    for (size_t r = 0; r < rows->count; r++) {
+        general_faults(run, row, rows, r, partial);
+        if (rows->sample[r] != 0)
+            run->typed->general_write(call, rows, r, scratch);
+    }
+}
+
+static void softmax_group(const struct softmax_run *run, size_t row, size_t n, struct rows *rows,
+                          struct scratch *scratch, struct partial *partial)
+{
+    const struct crossent_softmax *call = run->call;
+    struct cursor cursor = cursor_at(call->shape, call->ndim, row);
+    gather_rows(run, row, n, &cursor, rows, partial);
+    if (rows->count == 0)
+        return;
+    rows->shifted = 0;
+    if (run->general) {
+        general_group(run, n, &cursor, rows, scratch);
+    } else {
+        pad_rows(rows);
+        rows->x_step = call->logits.step;
+        run->typed->statistics(rows, scratch, call->output);
+        run->kernels->epilogue(rows, run->typed->bias);
+    }
+    double upstream[GROUP];
+    read_doubles(call, &call->upstream, &cursor, n, 1, upstream);
+    for (size_t r = 0; r < rows->count; r++)
+        rows->upstream[r] = upstream[rows->source[r]];
+    apply_options(call, run->kernels, rows);
+    write_group(run, row, rows, scratch, partial);
+    scatter_rows(run, &call->loss, n, &cursor, rows, rows->loss);
+    scatter_rows(run, &call->logsumexp, n, &cursor, rows, rows->logsumexp);
+    scatter_rows(run, &call->probability, n, &cursor, rows, rows->probability);
+    scatter_rows(run, &call->entropy, n, &cursor, rows, rows->entropy);
+    scatter_predictions(run, n, &cursor, rows);
+    partial_add(partial, group_sum(rows));
+}
+
+/* ---- slabs and threads --------------------------------------------------------------------- */
+
+/* Memory for `count` rows of the general path, or the exponentials of long rows that the output
+ * cannot hold. */
+static char *scratch_rows(const struct softmax_run *run, struct rows *rows, struct scratch *scratch)
+{
+    const struct crossent_softmax *call = run->call;
+    size_t row_bytes = (call->classes * run->size + 63) / 64 * 64;
+    int keeps = call->output == CROSSENT_GRADIENT || call->output == CROSSENT_SOFTMAX;
+    int needed = run->general ? 4 : keeps && call->classes > TILE_CLASSES &&
+                                    call->out.step != (ptrdiff_t)run->size;
+    char *memory = malloc(at_least_one(run->group * row_bytes * (size_t)needed));
+    for (size_t r = 0; memory && needed && r < run->group; r++) {
+        char *row = memory + r * row_bytes * (size_t)needed;
+        rows->exps[r] = row;
+        if (run->general) {
+            scratch->staged[r] = row + row_bytes;
+            scratch->staged_target[r] = row + 2 * row_bytes;
+            scratch->slope[r] = row + 3 * row_bytes;
+        }
+    }
+    return memory;
+}
+
+static void softmax_task(void *context, size_t begin, size_t end)
+{
+    struct softmax_run *run = context;
+    const struct crossent_softmax *call = run->call;
+    struct rows rows;
+    struct scratch scratch;
+    memset(&rows, 0, sizeof rows);
+    rows.classes = call->classes;
+    rows.out_step = call->out.step;
+    scratch.shared_target = NULL;
+    char *memory = scratch_rows(run, &rows, &scratch);
+    scratch.factors = NULL;
+    if (call->classes > BLOCK)
+        scratch.factors = malloc(run->group * block_count(call->classes) * sizeof(double));
+    if (!memory || (call->classes > BLOCK && !scratch.factors)) {
+        run->no_memory = 1;
+        end = begin;
+    }
+    for (size_t slab = begin; slab < end; slab++) {
+        struct partial *partial = &run->partials[slab];
+        size_t row = slab * run->slab, last = smaller(row + run->slab, call->rows);
+        *partial = (struct partial){.fault_row = SIZE_MAX};
+        for (size_t n; row < last; row += n) {
+            n = smaller(run->group, last - row);
+            softmax_group(run, row, n, &rows, &scratch, partial);
+        }
+    }
+    free(memory);
+    free(scratch.factors);
+}
+
+/* The weight of a row of soft targets: the mean of the class weights under its target. */
+static double soft_weight(const struct softmax_run *run, const char *t)
+{
+    const struct crossent_softmax *call = run->call;
+    double sum = 0, weighted = 0, value;
+    for (size_t j = 0; j < call->classes; j++) {
+        const void *p = t + (ptrdiff_t)j * call->target.step;
+        value = call->target.dtype == CROSSENT_F64 ? *(const double *)p : (double)*(const float *)p;
+        sum += value;
+        weighted += value * call->class_weight[j];
+    }
+    return sum == 0 ? 1 : weighted / sum;
+}
+
+static void weigh_task(void *context, size_t begin, size_t end)
+{
+    struct softmax_run *run = context;
+    const struct crossent_softmax *call = run->call;
+    struct rows rows;
+    for (size_t slab = begin; slab < end; slab++) {
+        struct partial *partial = &run->partials[slab];
+        size_t row = slab * run->slab, last = smaller(row + run->slab, call->rows);
+        *partial = (struct partial){.fault_row = SIZE_MAX};
+        for (size_t n; row < last; row += n) {
+            struct cursor cursor = cursor_at(call->shape, call->ndim, row);
+            n = smaller(GROUP, last - row);
+            row_weights(run, row, n, &cursor, &rows, partial);
+            for (size_t i = 0; i < n; i++, cursor_next(&cursor, call->shape, call->ndim)) {
+                if (rows.sample[i] == 0)
+                    continue;
+                if (!run->labels && call->target.data && call->class_weight)
+                    rows.weight[i] *= soft_weight(run, row_of(&call->target, &cursor, call->ndim));
+                two_sum_into(&partial->weight, &partial->weight_low, rows.weight[i]);
+                partial->count++;
+            }
+        }
+    }
+}
+
+/* Runs `task` over all slabs and adds up what they give. */
+static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t, size_t), int small,
+                     struct partial *total)
+{
+    struct partial here[16];
+    struct softmax_run run = {.call = call, .kernels = current_kernels(), .partials = here};
+    int f64 = call->logits.dtype == CROSSENT_F64;
+    run.size = f64 ? sizeof(double) : sizeof(float);
+    run.typed = f64 ? run.kernels->f64 : run.kernels->f32;
+    run.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
+    run.general = call->target.data && needs_general_rows(call);
+    run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
+    run.group = call->classes <= TILE_CLASSES && !run.general
+        ? GROUP
+        : at_least_one(smaller(GROUP, GROUP_BYTES / (call->classes * run.size)));
+
+    size_t slabs = (call->rows + run.slab - 1) / run.slab;
+    if (slabs > sizeof here / sizeof *here)
+        run.partials = malloc(slabs * sizeof *run.partials);
+    if (!run.partials)
+        return CROSSENT_NO_MEMORY;
+    parallel_for(slabs, small ? 1 : call->threads, task, &run);
+    *total = (struct partial){.fault_row = SIZE_MAX};
+    for (size_t s = 0; s < slabs && !run.no_memory; s++) {
+        const struct partial *p = &run.partials[s];
+        size_t faults = total->faults + p->faults;
+        partial_add(total, p->sum);
+        total->low += p->low;
+        two_sum_into(&total->weight, &total->weight_low, p->weight);
+        total->weight_low += p->weight_low;
+        total->count += p->count;
+        if (p->faults)
+            partial_fault(total, p->status, p->fault_row, p->fault_column);
+        total->faults = faults;
+    }
+    if (run.partials != here)
+        free(run.partials);
+    call->fault_row = total->fault_row;
+    call->fault_column = total->fault_column;
+    call->faults = total->faults;
+    return run.no_memory ? CROSSENT_NO_MEMORY : total->status;
+}
+
+int crossent_softmax(struct crossent_softmax *call)
+{
+    struct partial total;
+    int small = call->rows * call->classes < PARALLEL_ELEMENTS;
+    int status = run_slabs(call, softmax_task, small, &total);
+    call->total = isfinite(total.sum) ? total.sum + total.low : total.sum;
+    return status;
+}
+
+int crossent_weigh(struct crossent_softmax *call)
+{
+    struct partial total;
+    int status = run_slabs(call, weigh_task, call->rows < PARALLEL_ELEMENTS, &total);
+    call->weight = total.weight + total.weight_low;
+    call->count = total.count;
+    return status;
+}

@@ -1,0 +1,427 @@
+# Softmax cross-entropy.
+
+AUX = ("logsumexp", "probability", "entropy", "argmax", "correct", "target_grad")
+
+# Every option of the class and its default: what signatures, errors and tests derive from.
+SOFTMAX_OPTIONS = dict(
+    axis=-1, class_weight=None, ignore_index=None, class_mask=None,
+    label_smoothing=0.0, smoothing="uniform", smoothing_weight="class",
+    focal_gamma=0.0, focal_alpha=None, z_loss=0.0, softcap=None, temperature=None,
+    reduction="mean", normalizer=None, empty="nan", nonfinite="propagate", threads=None,
+)
+
+
+cdef int softmax_shape(crossent_softmax *call, cnp.ndarray z, int axis) except -1:
+    cdef int d
+    call.rows = 1
+    call.classes = cnp.PyArray_DIM(z, axis)
+    for d in range(cnp.PyArray_NDIM(z)):
+        if d != axis:
+            call.shape[call.ndim] = cnp.PyArray_DIM(z, d)
+            call.rows *= cnp.PyArray_DIM(z, d)
+            call.ndim += 1
+    if call.classes == 0:
+        raise ValueError(f"logits have shape {(<object>z).shape}; expected at least one class "
+                         f"along axis {axis}")
+    return 0
+
+
+cdef int check_label_shape(cnp.ndarray y, cnp.ndarray z, int axis) except -1:
+    cdef int d, row = 0
+    cdef bint fits = cnp.PyArray_NDIM(y) == cnp.PyArray_NDIM(z) - 1
+    for d in range(cnp.PyArray_NDIM(z)):
+        if fits and d != axis:
+            fits = cnp.PyArray_DIM(y, row) == cnp.PyArray_DIM(z, d)
+            row += 1
+    if not fits:
+        raise _arrays.shape_of_labels(z, y, axis)
+    return 0
+
+
+cdef object target_array(object target, cnp.ndarray z):
+    """Labels, or probabilities of the logits' shape."""
+    if cnp.PyArray_Check(target) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>target) \
+            and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray>target)):
+        return target
+    return _arrays.as_target(target, z)
+
+
+cdef bint holds_numbers(cnp.ndarray array) noexcept:
+    cdef int kind = cnp.PyArray_TYPE(array)
+    return kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE
+
+
+cdef int run_softmax(crossent_softmax *call) noexcept:
+    cdef int status
+    if call.rows * call.classes < NOGIL_ELEMENTS:
+        return c_softmax(call)
+    with nogil:
+        status = c_softmax(call)
+    return status
+
+
+cdef int merge_softmax(crossent_softmax *call) noexcept:
+    cdef crossent_array *arrays[14]
+    arrays[:] = [&call.logits, &call.target, &call.out, &call.loss, &call.hessian,
+                 &call.target_gradient, &call.logsumexp, &call.probability, &call.entropy,
+                 &call.argmax, &call.correct, &call.sample_weight, &call.upstream,
+                 &call.class_mask]
+    return merge_rows(&call.ndim, call.shape, arrays, 14)
+
+
+cdef int check(int status, crossent_softmax *call, object target, object rows_shape) except -1:
+    """The one place where a status of the C core becomes an exception."""
+    if status == CROSSENT_NO_MEMORY:
+        raise MemoryError("crossent: no memory for the work buffers")
+    if status == CROSSENT_BAD_LABEL:
+        raise _arrays.bad_label(target, call.fault_row, call.classes)
+    if status == CROSSENT_BAD_WEIGHT:
+        raise _arrays.bad_weight(call.fault_row, rows_shape)
+    if status == CROSSENT_BAD_LOGITS:
+        raise _arrays.bad_logits(call.fault_row, call.fault_column, call.faults, rows_shape)
+    return 0
+
+
+cdef class SoftmaxCrossEntropy(_Loss):
+    """Softmax cross-entropy with its options parsed once; see `softmax_cross_entropy`.
+
+    Options of a call (`sample_weight`, `class_mask`, `upstream`, `accumulate`, `return_aux`) are
+    arguments of its methods, all others of the class.
+
+    Examples
+    --------
+    >>> xent = crossent.SoftmaxCrossEntropy(reduction="sum")
+    >>> logits = np.array([[2.0, 1.0, 0.1]])
+    >>> round(xent.forward(logits, np.array([0])), 4)
+    0.417
+    >>> xent.backward().round(4)
+    array([[-0.341 ,  0.2424,  0.0986]])
+    """
+    cdef bint _plain
+    cdef crossent_softmax _template
+    cdef object _class_weight
+    cdef object _ignore
+    cdef object _alpha
+    cdef object _class_mask
+    cdef object _cap
+
+    def __init__(self, **options):
+        cdef dict given = known_options(options, SOFTMAX_OPTIONS, "SoftmaxCrossEntropy")
+        self.parse_common(options, given)
+        axis = given["axis"]
+        self._axis = axis
+        cdef crossent_softmax *call = &self._template
+        memset(call, 0, sizeof(crossent_softmax))
+        self._class_weight = _arrays.vector(given["class_weight"], "class_weight")
+        self._alpha = _arrays.vector(given["focal_alpha"], "focal_alpha")
+        self._ignore = _arrays.ignored(given["ignore_index"])
+        self._class_mask = given["class_mask"]
+        call.label_smoothing = number("label_smoothing", given["label_smoothing"], 0, 1)
+        call.smoothing_off_target = one_of("smoothing", given["smoothing"],
+                                           ("uniform", "off_target"))
+        call.smoothing_by_target = one_of("smoothing_weight", given["smoothing_weight"],
+                                          ("class", "target"))
+        call.focal_gamma = number("focal_gamma", given["focal_gamma"], 0, 1e6)
+        call.z_loss = number("z_loss", given["z_loss"], 0, 1e300)
+        call.softcap = optional("softcap", given["softcap"])
+        call.temperature = optional("temperature", given["temperature"])
+        call.nonfinite = (CROSSENT_PROPAGATE if self._nonfinite == 0 else
+                          CROSSENT_ZERO if self._nonfinite == 1 else CROSSENT_REPORT)
+        if self._ignore is not None:
+            call.ignore = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self._ignore)
+            call.ignored = cnp.PyArray_SIZE(self._ignore)
+        self._plain = not options.keys() - {"axis", "reduction", "threads"}
+
+    cdef int prepare(self, crossent_softmax *call, Py_ssize_t classes) except -1:
+        """Fills in the options; the arrays they need live as long as this object."""
+        call[0] = self._template
+        call.threads = self._threads
+        if self._class_weight is not None:
+            self._class_weight = _arrays.per_class(self._class_weight, classes, "class_weight")
+            call.class_weight = <double *>cnp.PyArray_DATA(<cnp.ndarray>self._class_weight)
+        if self._alpha is not None:
+            self._alpha = _arrays.per_class(self._alpha, classes, "focal_alpha")
+            call.focal_alpha = <double *>cnp.PyArray_DATA(<cnp.ndarray>self._alpha)
+        return 0
+
+    cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
+        cdef cnp.ndarray z = floating_array(logits, "logits")
+        cdef cnp.ndarray y = target_array(target, z)
+        cdef cnp.ndarray grad = None
+        cdef cnp.ndarray losses = None
+        cdef crossent_softmax call
+        cdef dict aux = None
+        cdef list keep = []
+        cdef double divisor
+        cdef bint labels
+        too_many_dimensions(z)
+        cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
+        if self._plain:
+            memset(&call, 0, sizeof(call))
+            call.threads = self._threads
+        else:
+            self.prepare(&call, cnp.PyArray_DIM(z, axis))
+        softmax_shape(&call, z, axis)
+        labels = not holds_numbers(y)
+        if labels:
+            check_label_shape(y, z, axis)
+        elif self._ignore is not None:
+            raise ValueError("ignore_index is set but target is probabilities; expected class "
+                             "indices (leave rows out with sample_weight=0)")
+        view(&call.logits, z, axis)
+        view(&call.target, y, -1 if labels else axis)
+        if gradient:
+            grad = output_array(out, z, y)
+            view(&call.out, grad, axis)
+            call.output = CROSSENT_GRADIENT
+        rows_shape = row_shape(z, axis) if not labels or extra else None
+        if self._reduction == NONE:
+            losses = empty_of(z, (<object>y).shape if labels else rows_shape)
+            view(&call.loss, losses, -1)
+        if extra or self._class_mask is not None:
+            aux = self.call_options(&call, extra or {}, z, axis, rows_shape, keep)
+            if labels and call.target_gradient.data != NULL:
+                raise ValueError("return_aux names target_grad but target is class indices; "
+                                 "expected probabilities")
+        divisor = call.rows
+        call.coefficient = 1
+        if call.rows:
+            merge_softmax(&call)
+            divisor = self.weigh(&call, y, rows_shape)
+            call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
+            self.finish(run_softmax(&call), &call, y, row_shape(z, axis) if call.faults else None)
+        else:
+            divisor = self.divisor(0, 0, 0)
+        loss = losses
+        if losses is None:
+            loss = self.reduced(call.total, divisor)
+        if aux is None:
+            return loss, grad
+        aux.update(count=call.count, weight=call.weight)
+        return loss, grad, aux
+
+    cdef double upstream(self, dict extra) except? -1:
+        if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
+            return 1
+        return extra["upstream"]
+
+    cdef double weigh(self, crossent_softmax *call, cnp.ndarray y, object rows_shape) except? -1:
+        """The divisor of the mean; a pass over the labels only where they decide it."""
+        cdef bint weighted = (call.ignored > 0 or call.class_weight != NULL
+                              or call.sample_weight.data != NULL)
+        cdef int status
+        call.weight = call.rows
+        call.count = call.rows
+        if weighted:
+            with nogil:
+                status = crossent_weigh(call)
+            check(status, call, y, rows_shape if rows_shape is not None else (<object>y).shape)
+        return self.divisor(call.weight, call.count, call.rows)
+
+    cdef int finish(self, int status, crossent_softmax *call, cnp.ndarray y,
+                    object rows_shape) except -1:
+        if status == CROSSENT_BAD_LOGITS and self._nonfinite == 3:
+            _arrays.warn_logits(call.fault_row, call.fault_column, call.faults, rows_shape)
+            return 0
+        return check(status, call, y, rows_shape) if status else 0
+
+    cdef dict call_options(self, crossent_softmax *call, dict extra, cnp.ndarray z, int axis,
+                           object rows_shape, list keep):
+        """Options of one call; returns the dict of what `return_aux` names, or None."""
+        cdef cnp.ndarray array
+        shape = rows_shape if rows_shape is not None else row_shape(z, axis)
+        weight, upstream = extra.get("sample_weight"), extra.get("upstream")
+        mask = extra.get("class_mask")
+        mask = self._class_mask if mask is None else mask
+        if weight is not None:
+            array = _arrays.per_row(weight, shape, "sample_weight")
+            keep.append(array)
+            view(&call.sample_weight, array, -1)
+        if upstream is not None and np.ndim(upstream):
+            if self._reduction != NONE:
+                raise ValueError("upstream is one number for each row; expected a scalar with "
+                                 "reduction='mean' or 'sum'")
+            array = _arrays.per_row(upstream, shape, "upstream")
+            keep.append(array)
+            view(&call.upstream, array, -1)
+        if mask is not None:
+            array = _arrays.class_mask(mask, (<object>z).shape, axis)
+            keep.append(array)
+            view(&call.class_mask, array, axis)
+        call.accumulate = bool(extra.get("accumulate", False))
+        names = extra.get("return_aux")
+        if not names:
+            return None
+        return self.aux_arrays(call, (names,) if isinstance(names, str) else names, z, axis,
+                               shape)
+
+    cdef dict aux_arrays(self, crossent_softmax *call, object names, cnp.ndarray z, int axis,
+                         object shape):
+        cdef dict aux = {}
+        cdef cnp.ndarray array
+        for name in names:
+            place = one_of("return_aux", name, AUX)
+            if place == 0:
+                array = empty_of(z, shape)
+                view(&call.logsumexp, array, -1)
+            elif place == 1:
+                array = empty_of(z, shape)
+                view(&call.probability, array, -1)
+            elif place == 2:
+                array = empty_of(z, shape)
+                view(&call.entropy, array, -1)
+            elif place == 3:
+                array = np.empty(shape, np.int64)
+                view(&call.argmax, array, -1)
+            elif place == 4:
+                array = np.empty(shape, bool)
+                view(&call.correct, array, -1)
+            else:
+                array = new_like(z)
+                view(&call.target_gradient, array, axis)
+            aux[name] = array
+        return aux
+
+    def grad_and_hess(self, logits, target, *, rule="exact", out=None, **call_options):
+        """Gradient and diagonal of the Hessian, for boosting and Newton steps.
+
+        Parameters
+        ----------
+        logits, target
+            As for `softmax_cross_entropy`.
+        rule : {"exact", "upper", "friedman", "residual"}
+            The diagonal, with p = softmax(logits) and K classes: ``p (1 - p)``; ``2 p (1 - p)``;
+            ``K / (K - 1) p (1 - p)``; or ``|p - target|``.
+
+        Returns
+        -------
+        grad, hess : ndarray of the logits' shape and dtype
+
+        Examples
+        --------
+        >>> xent = crossent.SoftmaxCrossEntropy(reduction="sum")
+        >>> grad, hess = xent.grad_and_hess(np.zeros((1, 2)), np.array([0]))
+        >>> hess
+        array([[0.25, 0.25]])
+        """
+        check_call_options(call_options)
+        for name in ("focal_gamma", "focal_alpha", "z_loss", "softcap"):
+            if name in self._options:
+                raise ValueError(f"grad_and_hess with {name} is not defined: its diagonal is not "
+                                 "that of the rules; expected a loss without it")
+        return self.with_hessian(logits, target, rule, out, call_options)
+
+    cdef tuple with_hessian(self, object logits, object target, object rule, object out,
+                            dict extra):
+        cdef cnp.ndarray z = floating_array(logits, "logits")
+        cdef cnp.ndarray y = target_array(target, z)
+        cdef cnp.ndarray hess = new_like(z)
+        cdef cnp.ndarray grad = output_array(out, z, y)
+        cdef crossent_softmax call
+        cdef list keep = []
+        too_many_dimensions(z)
+        cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
+        cdef bint labels = not holds_numbers(y)
+        self.prepare(&call, cnp.PyArray_DIM(z, axis))
+        softmax_shape(&call, z, axis)
+        if labels:
+            check_label_shape(y, z, axis)
+        shape = row_shape(z, axis)
+        view(&call.logits, z, axis)
+        view(&call.target, y, -1 if labels else axis)
+        view(&call.out, grad, axis)
+        view(&call.hessian, hess, axis)
+        call.output = CROSSENT_GRADIENT
+        call.hessian_rule = <crossent_hessian>one_of("rule", rule, ("exact", "upper", "friedman",
+                                                                    "residual"))
+        self.call_options(&call, extra, z, axis, shape, keep)
+        if call.rows:
+            merge_softmax(&call)
+            divisor = self.weigh(&call, y, shape)
+            call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
+            self.finish(run_softmax(&call), &call, y, shape)
+        return grad, hess
+
+
+cdef object row_shape(cnp.ndarray z, int axis):
+    shape = (<object>z).shape
+    return shape[:axis] + shape[axis + 1:]
+
+
+cdef SoftmaxCrossEntropy default_softmax = SoftmaxCrossEntropy()
+
+
+def softmax_cross_entropy(logits, target, **options):
+    """Cross-entropy of softmax(logits) and class indices, in nats.
+
+    The loss of a row is ``logsumexp(x) - x[target]``, computed without cancellation: it keeps full
+    relative accuracy however confident the model is.
+
+    Parameters
+    ----------
+    logits : ndarray of float32 or float64, shape (..., C, ...)
+        Unnormalised log probabilities.
+    target : ndarray of any integer dtype, shape of `logits` without `axis`
+        Class indices, 0 <= target < C. Not copied, not cast.
+    axis : int, default -1
+        The class axis of `logits`.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        Mean over rows, sum over rows, or one loss per row.
+    threads : int, default `get_num_threads()`
+        Threads for this call. The result does not depend on it.
+
+    Returns
+    -------
+    float, or ndarray of the logits' dtype and the target's shape for ``reduction="none"``
+        The mean of no rows is NaN, their sum 0.
+
+    Raises
+    ------
+    IndexError
+        If a label is out of range; names the row, the value and C.
+    TypeError, ValueError
+        If a dtype or shape does not fit; names the argument, what was found and what was expected.
+
+    Notes
+    -----
+    A NaN in a row makes its loss NaN. ``-inf`` logits have probability 0; the loss is ``inf`` where
+    the target is one of them, NaN where all are. One ``+inf`` logit has probability 1; more than
+    one make the row NaN.
+
+    Examples
+    --------
+    >>> crossent.softmax_cross_entropy(np.array([[17, 0, 0]], np.float32), np.array([0]))
+    8.279874982018592e-08
+    """
+    if options:
+        return value_of(run_options(SoftmaxCrossEntropy, logits, target, None, False, options))
+    return default_softmax.run(logits, target, None, False, None)[0]
+
+
+def softmax_cross_entropy_value_and_grad(logits, target, *, out=None, **options):
+    """Loss and its gradient with respect to the logits, in one pass.
+
+    Parameters and errors are those of `softmax_cross_entropy`.
+
+    Parameters
+    ----------
+    out : ndarray of the logits' shape and dtype, optional
+        Receives the gradient. May be the logits themselves, which it then replaces. After an error
+        its contents are undefined.
+
+    Returns
+    -------
+    loss : float or ndarray
+        As `softmax_cross_entropy` returns it.
+    grad : ndarray
+        Gradient of the loss; with ``reduction="none"`` that of the sum of the row losses.
+
+    Examples
+    --------
+    >>> loss, grad = crossent.softmax_cross_entropy_value_and_grad(np.zeros((1, 4)), np.array([2]))
+    >>> round(loss, 4), grad
+    (1.3863, array([[ 0.25,  0.25, -0.75,  0.25]]))
+    """
+    if options:
+        return run_options(SoftmaxCrossEntropy, logits, target, out, True, options)
+    return default_softmax.run(logits, target, out, True, None)
