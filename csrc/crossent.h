@@ -21,7 +21,8 @@ enum crossent_status {
     CROSSENT_NO_MEMORY,
     CROSSENT_BAD_LABEL,  /* a label that is no class: fault_row says the first */
     CROSSENT_BAD_WEIGHT, /* a sample weight that is negative or NaN: fault_row */
-    CROSSENT_BAD_LOGITS  /* nonfinite = RAISE: fault_row, fault_column, faults */
+    CROSSENT_BAD_LOGITS, /* nonfinite = RAISE: fault_row, fault_column, faults */
+    CROSSENT_BAD_PROBABILITY /* fault_row, fault_column (`classes`: the row's sum is 0) */
 };
 
 /* Computed natively: F32, F64. Storage alone, computed as F32: F16, BF16. The integers hold labels,
@@ -139,5 +140,25 @@ int crossent_use_isa(const char *name);
 int crossent_get_num_threads(void);
 void crossent_set_num_threads(int n);
 const char *crossent_threading(void);    /* "openmp" or "none" */
+
+/* Cross-entropy from probabilities. In `rows`, the logits are the probabilities; what a softmax call
+ * can be asked for beside loss and gradient, and options that act on logits, are left out. */
+struct crossent_categorical {
+    struct crossent_softmax rows;
+    int normalize;                           /* divide each row by its sum */
+    double clip_low, clip_high;              /* p is clipped to [clip_low, 1 - clip_high] */
+};
+
+int crossent_categorical(struct crossent_categorical *call);
+
+/* log |sum of b_j e^x_j| along the classes, and the sign of that sum; b_j = 0 leaves x_j out. */
+struct crossent_weighted {
+    size_t ndim, shape[CROSSENT_MAX_DIMS], rows, classes;
+    struct crossent_array logits, weights;   /* any floating-point dtype */
+    struct crossent_array logsumexp, sign;   /* without `sign`, NaN where the sum is negative */
+    int threads;
+};
+
+int crossent_weighted(struct crossent_weighted *call);
 
 #endif

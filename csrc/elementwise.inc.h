@@ -11,7 +11,7 @@
 #endif
 
 /* One register: returns the losses and sets the derivatives. */
-static inline __attribute__((always_inline)) vec
+INLINE vec
 sigmoid_lanes(vec x, vec target, vec *derivative)
 {
     const vec zero = vset(0), one = vset(1);
@@ -24,7 +24,7 @@ sigmoid_lanes(vec x, vec target, vec *derivative)
 }
 
 /* Up to 4 WIDE elements (sums.inc.h). The padding, x = -inf with target 0, has no loss. */
-static inline __attribute__((always_inline)) void
+INLINE void
 sigmoid_wides(const T *x, const T *target, T *loss, T *grad, size_t n, vec coefficient,
               struct F(totals) *sum, const int whole)
 {
@@ -67,7 +67,7 @@ static double sigmoid_losses(const void *x_, const void *target_, void *loss_, v
 }
 
 /* `function` is a constant where this is called. */
-static inline __attribute__((always_inline)) vec
+INLINE vec
 function_lanes(vec x, const enum crossent_elementwise function)
 {
     const vec zero = vset(0), one = vset(1);
@@ -80,7 +80,7 @@ function_lanes(vec x, const enum crossent_elementwise function)
     return zero - (l + vmax(zero - x, zero));
 }
 
-static inline __attribute__((always_inline)) void
+INLINE void
 map_elements(const T *x, T *out, size_t n, const enum crossent_elementwise function)
 {
     size_t i = 0;

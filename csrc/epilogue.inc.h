@@ -32,16 +32,57 @@ static inline vec quotient(vec a, vec a_low, vec d, vec d_low, vec inverse, vec 
     return q;
 }
 
-/* `bias` is that of the rows' type. */
-static inline __attribute__((always_inline)) void
-epilogue_lanes(struct rows *rows, size_t r, const int bias)
+/* The polynomials of float, evaluated in double: their error, 0.08 ulp of float, is what float rows
+ * have left to lose. */
+INLINE vec short_poly(const float *c, int n, vec x)
+{
+    vec p = vset((double)c[0]);
+    for (int i = 1; i < n; i++)
+        p = vfma(p, x, vset((double)c[i]));
+    return p;
+}
+
+INLINE vec exp_single(vec x, struct exp_scale scale)
+{
+    x = vmax(scale.low, x);
+    vec t = vfma(x, vset(LOG2E), scale.rounder), n = t - scale.rounder;
+    vec r = vfma(n, vset(-LN2_HI), x), p = short_poly(EXP_f32, COUNT(EXP_f32), r);
+    return vfma(vfma(p, r, vset(1)), r, vset(1)) * vpow2(t);
+}
+
+INLINE vec log1p_single(vec v)
+{
+    vec u = vset(1) + v, k, lost = v - (u - vset(1));
+    vec m = vsplit(u, &k), shrink = vpow2(vset(ROUNDER + EXPONENT_BIAS) - k);
+    vec f = vfma(lost, shrink, m - vset(1));
+    return vfma(k, vset(LN2_HI), vfma(f * f, short_poly(LOG1P_f32, COUNT(LOG1P_f32), f), f));
+}
+
+/* Rows of float: the double they are worked out in has digits enough to drop all low parts. */
+INLINE void epilogue_single(struct rows *rows, size_t r)
+{
+    vec max = vload(rows->max + r), anchor = vload(rows->at_anchor + r), top = vmax(anchor, max);
+    vec others = vload(rows->others + r);
+    struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - BIAS_f32));
+    vec em = exp_single(top, scale), ek = exp_single(anchor, scale);
+    vec sum = others + ek, both = vset(1) / (em * sum);
+    vec inverse = em * both, log_of_sum = log1p_single((others + (ek - em)) * (sum * both));
+    vstore(rows->loss + r, (top - anchor) + log_of_sum);
+    vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
+    vstore(rows->scale + r, inverse);
+    vstore(rows->rest + r, others * inverse);
+    vstore(rows->anchor_p + r, ek * inverse);
+}
+
+INLINE void
+epilogue_lanes(struct rows *rows, size_t r)
 {
     const vec zero = vset(0), one = vset(1);
     vec max = vload(rows->max + r), anchor = vload(rows->at_anchor + r);
     vec others_low = vload(rows->others_low + r), hi = vload(rows->others + r);
     vec others = hi + others_low;
     others_low = (hi - others) + others_low;   /* now below an ulp, as log1p_pair needs it */
-    struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - bias));
+    struct exp_scale scale = exp_range(vload(rows->exponent + r));
 
     vec em_low, ek_low, low, sum_low, v_low;
     vec top = vmax(anchor, max);
@@ -82,14 +123,29 @@ static void epilogue_special(struct rows *rows, size_t r, int bias)
         rows->loss[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] = NAN;
 }
 
+/* Repeats the last row up to a whole register. */
+static void pad_statistics(struct rows *rows)
+{
+    const size_t last = rows->count - 1;
+    for (size_t r = rows->count; r % LANES; r++) {
+        rows->max[r] = rows->max[last];
+        rows->at_anchor[r] = rows->at_anchor[last];
+        rows->exponent[r] = rows->exponent[last];
+        rows->shift[r] = rows->shift[last];
+        rows->others[r] = rows->others[last];
+        rows->others_low[r] = rows->others_low[last];
+    }
+}
+
 static void rows_epilogue(struct rows *rows, int bias)
 {
     unsigned special = (unsigned)rows->shifted;
+    pad_statistics(rows);
     for (size_t r = 0; r < rows->count; r += LANES) {
         if (bias == BIAS)
-            epilogue_lanes(rows, r, BIAS);
+            epilogue_lanes(rows, r);
         else
-            epilogue_lanes(rows, r, 32);
+            epilogue_single(rows, r);
         special |= vbits(vequal(vload(rows->max + r), vset(-INFINITY)));
     }
     for (size_t r = 0; special && r < rows->count; r++)

@@ -125,6 +125,7 @@ struct kernels {
     unsigned required;                     /* cpu_feature bits */
     const struct typed_kernels *f32, *f64;
     double (*exp)(double), (*log)(double); /* of one number, the same on every machine */
+    void (*logs)(double *x, size_t n);     /* of each of n positive, normal numbers, in place */
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */
     void (*epilogue)(struct rows *, int bias);
 };

@@ -50,7 +50,7 @@ static inline size_t block_find(const T *x, size_t n, T value)
 
 /* The exponentials of up to 4 WIDE classes, added to `sum` but for the class at `skip`; `wides`,
  * `whole`, `keep` and `skipping` are constants where this is called. */
-static inline __attribute__((always_inline)) void
+INLINE void
 exp_wides(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct accumulator *sum,
           const int wides, const int whole, const int keep, const int skipping)
 {
@@ -68,7 +68,7 @@ exp_wides(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct acc
         }
 }
 
-static inline __attribute__((always_inline)) double
+INLINE double
 block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, vec bound, double *low,
            const int keep)
 {
@@ -160,7 +160,7 @@ static inline void progress_search(struct F(progress) *row, const T *x, size_t n
 }
 
 /* The statistics of row r (kernels.h). `keep`: its exponentials go to rows->exps[r]. */
-static inline __attribute__((always_inline)) void
+INLINE void
 long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
 {
     const int search = rows->anchor[r] < 0;
@@ -205,7 +205,7 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
 
 /* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain of
  * dependent steps is hidden behind the other rows'. The same operations as in long_row. */
-static inline __attribute__((always_inline)) void
+INLINE void
 block_rows(struct rows *rows, struct scratch *scratch, const int keep)
 {
     T max[GROUP], own[GROUP], exponent[GROUP];
@@ -238,7 +238,7 @@ block_rows(struct rows *rows, struct scratch *scratch, const int keep)
     }
 }
 
-static inline __attribute__((always_inline)) void
+INLINE void
 long_rows_keep(struct rows *rows, struct scratch *scratch, const int keep)
 {
     if (rows->classes <= BLOCK && rows->anchor[0] >= 0 && rows->x_step == (ptrdiff_t)sizeof(T))
@@ -257,7 +257,7 @@ static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_
 }
 
 /* to = e * scale, n elements; `pre`: times UNSCALE first. */
-static inline __attribute__((always_inline)) void
+INLINE void
 scale_by(T *to, const T *e, size_t n, T scale, const int pre)
 {
     const vec s = vset(scale), first = vset(UNSCALE);

@@ -15,7 +15,7 @@
 #endif
 
 /* c[0] x^(n-1) + ... + c[n-1]: two chains, in x^2, so that the latency of one hides the other's. */
-static inline vec poly(const T *c, int n, vec x)
+INLINE vec poly(const T *c, int n, vec x)
 {
     if (n < 6) {
         vec p = vset(c[0]);
@@ -39,7 +39,7 @@ struct exp_scale {
 
 /* N for rows whose largest logit but the anchor is `max`: that logit's, so that the sum of the others
  * fills its digits, but no less than keeps the anchor's exponential from overflowing. */
-static inline vec exponent_of(vec max, vec anchor)
+INLINE vec exponent_of(vec max, vec anchor)
 {
     const vec least = vset(-2 * RANGE), rounder = vset(ROUNDER), log2e = vset(LOG2E);
     vec others = vfma(vmax(max, least), log2e, rounder) - rounder;
@@ -47,7 +47,7 @@ static inline vec exponent_of(vec max, vec anchor)
     return vmax(own, others);
 }
 
-static inline struct exp_scale exp_range(vec exponent)
+INLINE struct exp_scale exp_range(vec exponent)
 {
     vec zero_at = exponent - vset(BIAS + EXPONENT_BIAS);
     struct exp_scale scale = {vset(ROUNDER) - zero_at, zero_at * vset(LN2_HI)};
@@ -55,7 +55,7 @@ static inline struct exp_scale exp_range(vec exponent)
 }
 
 /* The power of two next above the scaled e^max, or 0: the base of sum_clear. */
-static inline vec exp_bound(vec max, struct exp_scale scale)
+INLINE vec exp_bound(vec max, struct exp_scale scale)
 {
     return vset(2) * vpow2(vfma(vmax(scale.low, max), vset(LOG2E), scale.rounder));
 }
@@ -64,7 +64,7 @@ static inline vec exp_bound(vec max, struct exp_scale scale)
  * the parts are kept apart until the end, where they are small beside 1. Adding them at once would
  * cost another quarter of an ulp, which is what the loss of two classes has left. */
 /* e^x * 2^(BIAS - N), +0 below the scale's range, NaN for NaN. Needs |N| < 2^21 and x <= max. */
-static inline vec exp_scaled(vec x, struct exp_scale scale)
+INLINE vec exp_scaled(vec x, struct exp_scale scale)
 {
     x = vmax(scale.low, x);
     vec t = vfma(x, vset(LOG2E), scale.rounder);
@@ -75,7 +75,7 @@ static inline vec exp_scaled(vec x, struct exp_scale scale)
 }
 
 /* The same as an unevaluated sum: returns hi, sets lo, together within 2^-56 of e^x (double). */
-static inline vec exp_pair(vec x, struct exp_scale scale, vec *low)
+INLINE vec exp_pair(vec x, struct exp_scale scale, vec *low)
 {
     x = vmax(scale.low, x);
     vec t = vfma(x, vset(LOG2E), scale.rounder);
@@ -91,32 +91,37 @@ static inline vec exp_pair(vec x, struct exp_scale scale, vec *low)
 }
 
 /* e^-a for a >= 0, down to and through the subnormal numbers. */
-static inline vec exp_negative(vec a)
+INLINE vec exp_negative(vec a)
 {
     return exp_scaled(vset(0) - a, exp_range(vset(0))) * vset(UNSCALE);
 }
 
-/* k ln2 + log(1 + f) + low, f in [sqrt(1/2) - 1, sqrt(2) - 1], low a correction to f. */
-static inline vec log_parts(vec k, vec f, vec low)
+/* top + rest + log(1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1]; |top| >= |f| or top = 0. */
+INLINE vec log_near(vec top, vec rest, vec f)
 {
-    vec top = k * vset(LN2_TOP), hi = top + f;       /* k * LN2_TOP is exact */
-    vec lost = (top - hi) + f;
+    vec hi = top + f, lost = (top - hi) + f;
+    return hi + vfma(f * f, poly(LOG1P, COUNT(LOG1P), f), rest + lost);
+}
+
+/* k ln2 + log(1 + f) + low, f in [sqrt(1/2) - 1, sqrt(2) - 1], low a correction to f. */
+INLINE vec log_parts(vec k, vec f, vec low)
+{
     low = vfma(vset(0) - f, low, low);               /* d log(1 + f) ~ (1 - f) df */
-    return hi + vfma(f * f, poly(LOG1P, COUNT(LOG1P), f), vfma(k, vset(LN2_REST), low) + lost);
+    return log_near(k * vset(LN2_TOP), vfma(k, vset(LN2_REST), low), f);
 }
 
 /* log(1 + v), 0 <= v <= 1. */
-static inline vec log1p_unit(vec v)
+INLINE vec log1p_unit(vec v)
 {
-    const vec one = vset(1), cut = vset((T)0x1.a827998p-2);
-    mask small = vless(v, cut);
-    vec half = (v - one) * vset((T)0.5);             /* 1 + v = 2 (1 + (v - 1)/2), exactly */
-    vec k = vselect(small, vset(0), one);
-    return log_parts(k, vselect(small, v, half), vset(0));
+    const vec zero = vset(0);
+    mask small = vless(v, vset((T)0x1.a827998p-2));
+    vec half = vfma(v, vset((T)0.5), vset((T)-0.5)); /* 1 + v = 2 (1 + (v - 1)/2), exactly */
+    return log_near(vselect(small, zero, vset(LN2_TOP)), vselect(small, zero, vset(LN2_REST)),
+                    vselect(small, v, half));
 }
 
 /* log(1 + v + low) for v > -0.7, low within an ulp of v. */
-static inline vec log1p_pair(vec v, vec low)
+INLINE vec log1p_pair(vec v, vec low)
 {
     const vec one = vset(1);
     vec u = one + v, back = u - one, k;
@@ -128,7 +133,7 @@ static inline vec log1p_pair(vec v, vec low)
 
 /* tanh(x) = sign(x) m / (m + 2), m = e^(2|x|) - 1 = 2^n s + (2^n - 1) where e^r = 1 + s: nothing
  * cancels, for n = 0 because the bracket is 0. */
-static inline vec tanh_lanes(vec x)
+INLINE vec tanh_lanes(vec x)
 {
     const vec two = vset(2), bias = vset(ROUNDER + EXPONENT_BIAS);
     vec y = two * vmin(vabs(x), vset(24));

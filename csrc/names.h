@@ -149,5 +149,11 @@
 #define exp_one F(exp_one)
 #define log_one F(log_one)
 #define focal_targets F(focal_targets)
+#define log_near F(log_near)
+#define exp_single F(exp_single)
+#define log1p_single F(log1p_single)
+#define epilogue_single F(epilogue_single)
+#define short_poly F(short_poly)
+#define pad_statistics F(pad_statistics)
 
 #endif

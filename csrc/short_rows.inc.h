@@ -119,7 +119,7 @@ static inline void tile_shift(struct rows *rows, size_t r0, T *tile, vec *max, v
 
 /* The exponentials of n classes; all but the anchors' join the sum. `to_anchor`: classes from here
  * to each lane's anchor. */
-static inline __attribute__((always_inline)) void
+INLINE void
 tile_exps(T *tile, vec to_anchor, struct exp_scale scale, struct accumulator *sum, const int n,
           const int keep)
 {
@@ -131,7 +131,7 @@ tile_exps(T *tile, vec to_anchor, struct exp_scale scale, struct accumulator *su
     }
 }
 
-static inline __attribute__((always_inline)) void
+INLINE void
 tile_sum(T *tile, size_t classes, vec anchor, struct exp_scale scale, struct accumulator *sum,
          const int keep)
 {
@@ -169,7 +169,7 @@ static void tile_prepare(struct rows *rows, size_t r0, T *tile)
     widen_to(rows->exponent + r0, exponent_of(max, at_anchor));
 }
 
-static inline __attribute__((always_inline)) void
+INLINE void
 tile_statistics(struct rows *rows, size_t r0, T *tile, const int keep)
 {
     struct exp_scale scale = exp_range(narrowed(rows->exponent + r0));

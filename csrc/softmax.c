@@ -26,25 +26,30 @@ enum {
     PARALLEL_ELEMENTS = 1 << 15 /* below this a second thread costs more than it saves */
 };
 
-/* Labels as int64; what does not fit becomes -1, which no class has. */
+/* A label as int64; what does not fit becomes -1, which no class has. */
+static inline int64_t read_label(const char *p, const enum crossent_dtype dtype)
+{
+    switch (dtype) {
+    case CROSSENT_I8: return *(const int8_t *)p;
+    case CROSSENT_U8: return *(const uint8_t *)p;
+    case CROSSENT_I16: return *(const int16_t *)p;
+    case CROSSENT_U16: return *(const uint16_t *)p;
+    case CROSSENT_I32: return *(const int32_t *)p;
+    case CROSSENT_U32: return *(const uint32_t *)p;
+    case CROSSENT_I64: return *(const int64_t *)p;
+    case CROSSENT_U64: return *(const uint64_t *)p > INT64_MAX ? -1 : (int64_t)*(const uint64_t *)p;
+    default: return -1;
+    }
+}
+
 static void read_labels(char *const *p, enum crossent_dtype dtype, size_t n, int64_t *to)
 {
-    for (size_t i = 0; i < n; i++)
-        switch (dtype) {
-        case CROSSENT_I8: to[i] = *(const int8_t *)p[i]; break;
-        case CROSSENT_U8: to[i] = *(const uint8_t *)p[i]; break;
-        case CROSSENT_I16: to[i] = *(const int16_t *)p[i]; break;
-        case CROSSENT_U16: to[i] = *(const uint16_t *)p[i]; break;
-        case CROSSENT_I32: to[i] = *(const int32_t *)p[i]; break;
-        case CROSSENT_U32: to[i] = *(const uint32_t *)p[i]; break;
-        case CROSSENT_I64: to[i] = *(const int64_t *)p[i]; break;
-        case CROSSENT_U64: {
-            uint64_t label = *(const uint64_t *)p[i];
-            to[i] = label > INT64_MAX ? -1 : (int64_t)label;
-            break;
-        }
-        default: to[i] = -1;
-        }
+    if (dtype == CROSSENT_I64)
+        for (size_t i = 0; i < n; i++)
+            to[i] = read_label(p[i], CROSSENT_I64);
+    else
+        for (size_t i = 0; i < n; i++)
+            to[i] = read_label(p[i], dtype);
 }
 
 struct softmax_run {
@@ -148,14 +153,36 @@ static void pad_rows(struct rows *rows)
     }
 }
 
-/* Takes those of the n rows from `row` on that take part into `rows`; skips the others. */
-static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
-                        const struct cursor *cursor, struct rows *rows, struct partial *partial)
+/* Every row takes part, with weight 1: the common case, without a look at each. */
+static int all_take_part(const struct softmax_run *run, size_t n, const struct cursor *cursor,
+                         struct rows *rows)
 {
     const struct crossent_softmax *call = run->call;
     char *p[GROUP];
-    size_t kept = 0;
+    uint64_t bad = 0;
+    if (call->sample_weight.data || call->class_weight || call->ignored)
+        return 0;
+    if (run->labels) {
+        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
+        read_labels(p, call->target.dtype, n, rows->label);
+    }
+    for (size_t i = 0; i < n; i++) {
+        rows->label[i] = run->labels ? rows->label[i] : -1;
+        rows->anchor[i] = rows->label[i];
+        bad |= run->labels && (uint64_t)rows->label[i] >= call->classes;
+        rows->source[i] = i;
+        rows->weight[i] = rows->sample[i] = 1;
+    }
+    rows->count = n;
+    return !bad;
+}
 
+static void those_that_take_part(const struct softmax_run *run, size_t row, size_t n,
+                                 const struct cursor *cursor, struct rows *rows,
+                                 struct partial *partial)
+{
+    const struct crossent_softmax *call = run->call;
+    size_t kept = 0;
     row_weights(run, row, n, cursor, rows, partial);
     for (size_t i = 0; i < n; i++) {
         if (rows->sample[i] == 0) {
@@ -169,19 +196,6 @@ static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
         rows->sample[kept++] = rows->sample[i];
     }
     rows->count = kept;
-    row_pointers(&call->logits, *cursor, call->shape, call->ndim, n, p);
-    for (size_t r = 0; r < kept; r++) {
-        rows->x[r] = p[rows->source[r]];
-        rows->t[r] = NULL;
-    }
-    if (call->output == CROSSENT_NOTHING)
-        return;
-    row_pointers(&call->out, *cursor, call->shape, call->ndim, n, p);
-    for (size_t r = 0; r < kept; r++) {
-        rows->out[r] = p[rows->source[r]];
-        if (!run->general && call->out.step == (ptrdiff_t)run->size)
-            rows->exps[r] = rows->out[r];
-    }
 }
 
 /* Pointers to the rows of an array that may be absent. */
@@ -191,9 +205,27 @@ static void gather_pointers(const struct crossent_softmax *call, const struct cr
 {
     char *p[GROUP];
     if (array->data)
-        row_pointers(array, *cursor, call->shape, call->ndim, n, p);
-    for (size_t r = 0; r < rows->count; r++)
-        to[r] = array->data ? p[rows->source[r]] : NULL;
+        row_pointers(array, *cursor, call->shape, call->ndim, n, rows->count == n ? to : p);
+    else
+        memset(to, 0, rows->count * sizeof *to);
+    for (size_t r = 0; array->data && rows->count < n && r < rows->count; r++)
+        to[r] = p[rows->source[r]];
+}
+
+/* Takes those of the n rows from `row` on that take part into `rows`; skips the others. */
+static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
+                        const struct cursor *cursor, struct rows *rows, struct partial *partial)
+{
+    const struct crossent_softmax *call = run->call;
+    if (!all_take_part(run, n, cursor, rows))
+        those_that_take_part(run, row, n, cursor, rows, partial);
+    gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
+    if (call->output == CROSSENT_NOTHING)
+        return;
+    gather_pointers(call, &call->out, cursor, n, rows, rows->out);
+    if (!run->general && call->out.step == (ptrdiff_t)run->size)
+        for (size_t r = 0; r < rows->count; r++)
+            rows->exps[r] = rows->out[r];
 }
 
 /* The statistics of rows with options that act on single elements. */
@@ -265,13 +297,16 @@ static void scatter_predictions(const struct softmax_run *run, size_t n, const s
     }
 }
 
-/* The sum of a group's losses: GROUP / 4 lanes, each in order, then in halves. */
+/* The sum of a group's losses, in halves: r and r + GROUP/2, and so on. */
 static double group_sum(const struct rows *rows)
 {
-    double lane[GROUP / 4] = {0};
-    for (size_t r = 0; r < rows->count; r++)
-        lane[r % (GROUP / 4)] += rows->loss[r];
-    for (size_t half = GROUP / 8; half; half /= 2)
+    double lane[GROUP];
+    size_t width = 1;
+    while (width < rows->count)
+        width *= 2;
+    memcpy(lane, rows->loss, rows->count * sizeof *lane);
+    memset(lane + rows->count, 0, (width - rows->count) * sizeof *lane);
+    for (size_t half = width / 2; half; half /= 2)
         for (size_t i = 0; i < half; i++)
             lane[i] += lane[i + half];
     return lane[0];
@@ -293,6 +328,20 @@ static void write_group(const struct softmax_run *run, size_t row, struct rows *
     }
 }
 
+static void gather_upstream(const struct crossent_softmax *call, size_t n,
+                            const struct cursor *cursor, struct rows *rows)
+{
+    double upstream[GROUP];
+    if (!call->upstream.data) {
+        for (size_t r = 0; r < rows->count; r++)
+            rows->upstream[r] = 1;
+        return;
+    }
+    read_doubles(call, &call->upstream, cursor, n, 1, upstream);
+    for (size_t r = 0; r < rows->count; r++)
+        rows->upstream[r] = upstream[rows->source[r]];
+}
+
 static void softmax_group(const struct softmax_run *run, size_t row, size_t n, struct rows *rows,
                           struct scratch *scratch, struct partial *partial)
 {
@@ -310,10 +359,7 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
         run->typed->statistics(rows, scratch, call->output);
         run->kernels->epilogue(rows, run->typed->bias);
     }
-    double upstream[GROUP];
-    read_doubles(call, &call->upstream, &cursor, n, 1, upstream);
-    for (size_t r = 0; r < rows->count; r++)
-        rows->upstream[r] = upstream[rows->source[r]];
+    gather_upstream(call, n, &cursor, rows);
     apply_options(call, run->kernels, rows);
     write_group(run, row, rows, scratch, partial);
     scatter_rows(run, &call->loss, n, &cursor, rows, rows->loss);
@@ -328,15 +374,16 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
 
 /* Memory for `count` rows of the general path, or the exponentials of long rows that the output
  * cannot hold. */
-static char *scratch_rows(const struct softmax_run *run, struct rows *rows, struct scratch *scratch)
+static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scratch *scratch)
 {
     const struct crossent_softmax *call = run->call;
     size_t row_bytes = (call->classes * run->size + 63) / 64 * 64;
     int keeps = call->output == CROSSENT_GRADIENT || call->output == CROSSENT_SOFTMAX;
     int needed = run->general ? 4 : keeps && call->classes > TILE_CLASSES &&
                                     call->out.step != (ptrdiff_t)run->size;
-    char *memory = malloc(at_least_one(run->group * row_bytes * (size_t)needed));
-    for (size_t r = 0; memory && needed && r < run->group; r++) {
+    char *memory = needed ? malloc(run->group * row_bytes * (size_t)needed) : NULL;
+    run->no_memory |= needed && !memory;
+    for (size_t r = 0; memory && r < run->group; r++) {
         char *row = memory + r * row_bytes * (size_t)needed;
         rows->exps[r] = row;
         if (run->general) {
@@ -354,7 +401,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
     const struct crossent_softmax *call = run->call;
     struct rows rows;
     struct scratch scratch;
-    memset(&rows, 0, sizeof rows);
+    memset(rows.t, 0, sizeof rows.t);
     rows.classes = call->classes;
     rows.out_step = call->out.step;
     scratch.shared_target = NULL;
@@ -362,11 +409,8 @@ static void softmax_task(void *context, size_t begin, size_t end)
     scratch.factors = NULL;
     if (call->classes > BLOCK)
         scratch.factors = malloc(run->group * block_count(call->classes) * sizeof(double));
-    if (!memory || (call->classes > BLOCK && !scratch.factors)) {
-        run->no_memory = 1;
-        end = begin;
-    }
-    for (size_t slab = begin; slab < end; slab++) {
+    run->no_memory |= call->classes > BLOCK && !scratch.factors;
+    for (size_t slab = begin; slab < end && !run->no_memory; slab++) {
         struct partial *partial = &run->partials[slab];
         size_t row = slab * run->slab, last = smaller(row + run->slab, call->rows);
         *partial = (struct partial){.fault_row = SIZE_MAX};
@@ -478,3 +522,5 @@ int crossent_weigh(struct crossent_softmax *call)
     call->count = total.count;
     return status;
 }
+
+#include "categorical.inc.h"

@@ -17,7 +17,7 @@ struct accumulator {
     vec base, sum[HALVES], rest[HALVES];
 };
 
-static inline void sum_clear(struct accumulator *sum, vec base)
+INLINE void sum_clear(struct accumulator *sum, vec base)
 {
     sum->base = base;
     for (int h = 0; h < HALVES; h++) {
@@ -27,7 +27,7 @@ static inline void sum_clear(struct accumulator *sum, vec base)
 }
 
 /* Adds v to the lanes [h * LANES, (h + 1) * LANES). */
-static inline void sum_add(struct accumulator *sum, int h, vec v)
+INLINE void sum_add(struct accumulator *sum, int h, vec v)
 {
     vec s = sum->sum[h] + v;
     sum->rest[h] = sum->rest[h] + (v - (s - sum->sum[h]));
@@ -35,7 +35,7 @@ static inline void sum_add(struct accumulator *sum, int h, vec v)
 }
 
 /* Part `part` of lanes h as doubles, hi + lo; lo is 0 for float. */
-static inline vec_f64 sum_lanes(const struct accumulator *sum, int h, int part, vec_f64 *lo)
+INLINE vec_f64 sum_lanes(const struct accumulator *sum, int h, int part, vec_f64 *lo)
 {
     vec_f64 hi = vwiden(sum->sum[h] - sum->base, part), rest = vwiden(sum->rest[h], part);
     if (IS_DOUBLE) {
@@ -47,7 +47,7 @@ static inline vec_f64 sum_lanes(const struct accumulator *sum, int h, int part, 
 }
 
 /* All lanes together, as hi + *low (low is 0 for float). */
-static inline double sum_total(const struct accumulator *sum, double *low)
+INLINE double sum_total(const struct accumulator *sum, double *low)
 {
     enum { PIECES = HALVES * PARTS };
     vec_f64 hi[PIECES], lo[PIECES];
@@ -81,13 +81,13 @@ struct F(totals) {
     vec_f64 hi[HALVES * PARTS], lo[HALVES * PARTS];
 };
 
-static inline void totals_clear(struct F(totals) *sum)
+INLINE void totals_clear(struct F(totals) *sum)
 {
     for (int i = 0; i < HALVES * PARTS; i++)
         sum->hi[i] = sum->lo[i] = vset_f64(0);
 }
 
-static inline void totals_add(struct F(totals) *sum, int h, vec v)
+INLINE void totals_add(struct F(totals) *sum, int h, vec v)
 {
     for (int part = 0; part < PARTS; part++) {
         vec_f64 *hi = &sum->hi[h * PARTS + part], *lo = &sum->lo[h * PARTS + part];
@@ -100,7 +100,7 @@ static inline void totals_add(struct F(totals) *sum, int h, vec v)
     }
 }
 
-static inline double totals_value(struct F(totals) *sum)
+INLINE double totals_value(struct F(totals) *sum)
 {
     for (int half = HALVES * PARTS / 2; half; half /= 2)
         for (int i = 0; i < half; i++) {

@@ -6,7 +6,7 @@ cdef extern from "crossent.h" nogil:
 
     enum crossent_status:
         CROSSENT_OK, CROSSENT_NO_MEMORY, CROSSENT_BAD_LABEL, CROSSENT_BAD_WEIGHT
-        CROSSENT_BAD_LOGITS
+        CROSSENT_BAD_LOGITS, CROSSENT_BAD_PROBABILITY
 
     enum crossent_dtype:
         CROSSENT_F32, CROSSENT_F64, CROSSENT_F16, CROSSENT_BF16
@@ -77,3 +77,19 @@ cdef extern from "crossent.h" nogil:
     int crossent_get_num_threads()
     void crossent_set_num_threads(int n)
     const char *crossent_threading()
+
+    struct crossent_categorical:
+        crossent_softmax rows
+        int normalize
+        double clip_low, clip_high
+
+    int c_categorical "crossent_categorical"(crossent_categorical *call)
+
+    struct crossent_weighted:
+        size_t ndim
+        size_t shape[CROSSENT_MAX_DIMS]
+        size_t rows, classes
+        crossent_array logits, weights, logsumexp, sign
+        int threads
+
+    int c_weighted "crossent_weighted"(crossent_weighted *call)

@@ -1,0 +1,69 @@
+/* Sums as unevaluated pairs hi + lo of doubles, about 106 digits of the largest term. */
+#ifndef CROSSENT_PAIRS_H
+#define CROSSENT_PAIRS_H
+
+#include <math.h>
+#include <stddef.h>
+
+struct pair {
+    double hi, lo;
+};
+
+/* a + b, exactly (Knuth). */
+static inline struct pair pair_of(double a, double b)
+{
+    double s = a + b, back = s - a;
+    double lost = (a - (s - back)) + (b - back);
+    return (struct pair){s, isfinite(s) ? lost : 0};
+}
+
+static inline struct pair pair_add(struct pair a, struct pair b)
+{
+    struct pair s = pair_of(a.hi, b.hi);
+    return pair_of(s.hi, s.lo + (a.lo + b.lo));
+}
+
+static inline double pair_value(struct pair a) { return a.hi + a.lo; }
+
+/* The sum of n numbers: eight lanes, so that no addition waits for the one before. */
+static inline struct pair pair_sum(const double *x, size_t n)
+{
+    enum { LANES_OF_SUM = 8 };
+    double hi[LANES_OF_SUM] = {0}, lo[LANES_OF_SUM] = {0};
+    size_t i = 0;
+    for (; i + LANES_OF_SUM <= n; i += LANES_OF_SUM)
+        for (size_t k = 0; k < LANES_OF_SUM; k++) {
+            double s = hi[k] + x[i + k], back = s - hi[k];
+            lo[k] += (hi[k] - (s - back)) + (x[i + k] - back);
+            hi[k] = s;
+        }
+    struct pair sum = {0, 0};
+    for (; i < n; i++)
+        sum = pair_add(sum, (struct pair){x[i], 0});
+    for (size_t k = 0; k < LANES_OF_SUM; k++)
+        sum = pair_add(sum, (struct pair){hi[k], isfinite(hi[k]) ? lo[k] : 0});
+    return sum;
+}
+
+/* log(p * 2^exponent), for p >= 0 of any size and |exponent| < 2^10. */
+static inline double log_scaled(double (*log)(double), double p, int exponent)
+{
+    int n;
+    if (p == 0)
+        return -INFINITY;
+    double m = frexp(p, &n);
+    n += exponent;
+    return n * 0x1.62e42fefa38p-1 + (n * 0x1.ef35793c7673p-45 + log(m));   /* ln 2, in two parts */
+}
+
+/* log(1 + a) for a > -1: u = 1 + a rounded, and what that lost as a correction. `log` is a kernel's. */
+static inline double pair_log1p(double (*log)(double), struct pair a)
+{
+    double u = 1 + a.hi;
+    if (u == 1 || isinf(u) || isnan(u))
+        return a.hi + a.lo;
+    double lost = pair_of(1, a.hi).lo;
+    return log(u) + (lost + a.lo) / u;
+}
+
+#endif
