@@ -1,168 +1,17 @@
 /* The driver of the loss from probabilities. Included by softmax.c, whose slabs, labels, weights and
- * faults it shares; `call->rows.logits` are the probabilities p here.
+ * faults it shares; `call->rows.logits` are the probabilities here.
  *
- * With t the target (labels: 1 at the label), s the row's weight, a = coefficient * upstream * s:
- *
- *     loss       = s sum of -t_j log p_j            0 * log 0 = 0
- *     gradient_j = -a t_j / p_j
- *
- * normalize divides p by its sum S. With O the sum of all but the largest, p_k:
- *
- *     loss       = s sum of t_j log(S / p_j)        log(S / p_k) = log1p(O / p_k)
- *     gradient_j = a (T p_j - t_j S) / (S p_j)      T = sum of t_j
- *
- * S and T are pairs of doubles and the difference is taken before it is rounded, so that a
- * probability close to 1 keeps every digit of its loss and of its gradient.
- *
- * A clipped probability is a constant: its loss is the limit's, and its t_j counts as 0 in the
- * gradient. All of it is double, whatever the storage.
+ * Class indices, and nothing else that concerns other classes: one number of each row is read, and
+ * the gradient is 0 but there. All else goes row by row through probabilities.inc.h.
  */
-#include "pairs.h"
+#include "probabilities.h"
 
-/* Below it p, and above 1 / it a quotient S / p, are on their way to the end of the range. */
-static const double SMALL_P = 0x1p-900;
-
-struct probabilities {
-    const struct crossent_categorical *call;
-    const struct kernels *kernels;
-    size_t classes, anchor;              /* anchor: the largest, where rows are normalised */
-    const double *p, *t;
-    double *scaled, *terms, *live;       /* scratch: p * 2^-exponent; t_j loss_j; t_j but the clipped */
-    int exponent;
-    struct pair others, sum;
-    double low_loss, high_loss;          /* of p clipped from below, from above */
-};
-
+/* What clipped probabilities cost. */
 static void set_limits(const struct crossent_categorical *call, const struct kernels *kernels,
                        double *low_loss, double *high_loss)
 {
-    *low_loss = call->clip_low > 0 ? 0 - log_scaled(kernels->log, call->clip_low, 0) : INFINITY;
+    *low_loss = 0 - log_scaled(kernels->log, call->clip_low, 0);
     *high_loss = 0 - pair_log1p(kernels->log, (struct pair){-call->clip_high, 0});
-}
-
-/* Normalised rows may hold any finite numbers; all others hold probabilities. */
-static double largest_allowed(const struct crossent_categorical *call)
-{
-    return call->normalize ? 0x1.fffffffffffffp1023 : 1;
-}
-
-/* The first class without a probability; `classes` where it is the sum that is 0; or SIZE_MAX. */
-static size_t bad_class(const struct crossent_categorical *call, const double *p, size_t classes)
-{
-    const double most = largest_allowed(call);
-    int good = 1, any = !call->normalize;
-    for (size_t j = 0; j < classes; j++) {
-        good &= (p[j] >= 0) & (p[j] <= most);
-        any |= p[j] > 0;
-    }
-    if (good)
-        return any ? SIZE_MAX : classes;
-    for (size_t j = 0; j < classes; j++)
-        if (!(p[j] >= 0 && p[j] <= most))
-            return j;
-    return SIZE_MAX;                     /* another thread has changed it */
-}
-
-/* Anchor and sums. Rows beyond all reason are scaled by a power of two, so that sums stay finite. */
-static void sum_row(struct probabilities *row)
-{
-    size_t k = 0;
-    for (size_t j = 1; j < row->classes; j++)
-        if (row->p[j] > row->p[k])
-            k = j;
-    row->anchor = k;
-    row->exponent = 0;
-    if (row->p[k] > 0x1p500 || row->p[k] < 0x1p-500) {
-        frexp(row->p[k], &row->exponent);
-        row->exponent = row->exponent < -1000 ? -1000 : row->exponent;
-        const double factor = ldexp(1, -row->exponent);
-        for (size_t j = 0; j < row->classes; j++)
-            row->scaled[j] = row->p[j] * factor;
-        row->p = row->scaled;
-    }
-    row->others = pair_add(pair_sum(row->p, k), pair_sum(row->p + k + 1, row->classes - k - 1));
-    row->sum = pair_add(row->others, (struct pair){row->p[k], 0});
-}
-
-/* terms_j = -log p_j, for those j with t_j != 0. */
-static void log_row(struct probabilities *row)
-{
-    double *terms = row->terms;
-    for (size_t j = 0; j < row->classes; j++)
-        terms[j] = row->t[j] == 0 || row->p[j] < SMALL_P ? 1 : row->p[j];
-    row->kernels->logs(terms, row->classes);
-    for (size_t j = 0; j < row->classes; j++)
-        terms[j] = 0 - terms[j];
-    for (size_t j = 0; j < row->classes; j++)
-        if (row->p[j] < SMALL_P)
-            terms[j] = 0 - log_scaled(row->kernels->log, row->p[j], 0);
-}
-
-/* terms_j = log(S / p_j): that of the rounded quotient, and its remainder. */
-static void log_normalised_row(struct probabilities *row, const double *unscaled)
-{
-    double *terms = row->terms, sum = row->sum.hi, low = row->sum.lo;
-    const size_t k = row->anchor;
-    for (size_t j = 0; j < row->classes; j++)
-        terms[j] = row->p[j] < SMALL_P ? 1 : sum / row->p[j];
-    for (size_t j = 0; j < row->classes; j++)
-        row->live[j] = (fma(0 - terms[j], row->p[j], sum) + low) / sum;
-    row->kernels->logs(terms, row->classes);
-    for (size_t j = 0; j < row->classes; j++)
-        terms[j] += row->live[j];
-    for (size_t j = 0; j < row->classes; j++)
-        if (row->p[j] < SMALL_P)
-            terms[j] = row->kernels->log(sum) -
-                       log_scaled(row->kernels->log, unscaled[j], -row->exponent);
-    double v = row->others.hi / row->p[k];
-    double rest = (fma(0 - v, row->p[k], row->others.hi) + row->others.lo) / row->p[k];
-    terms[k] = pair_log1p(row->kernels->log, (struct pair){v, rest});
-}
-
-/* Sum of t_j loss_j; sets live_j. */
-static double sum_terms(struct probabilities *row)
-{
-    const struct crossent_categorical *call = row->call;
-    const double sum = call->normalize ? row->sum.hi : 1, low = call->clip_low * sum;
-    const double others = row->others.hi, high = call->clip_high;
-    for (size_t j = 0; j < row->classes; j++) {
-        double t = row->t[j], p = row->p[j], term = row->terms[j];
-        double rest = call->normalize ? (j == row->anchor ? others / sum : 1) : 1 - p;
-        int below = p < low, above = rest < high;
-        term = below ? row->low_loss : above ? row->high_loss : term;
-        row->terms[j] = t == 0 ? 0 : t * term;
-        row->live[j] = below || above ? 0 : t;
-    }
-    return pair_value(pair_sum(row->terms, row->classes));
-}
-
-/* a b - c d with one rounding or two, for pairs a and d. */
-static inline double determinant(struct pair a, double b, double c, struct pair d)
-{
-    double ab = a.hi * b, cd = c * d.hi;
-    double lost = fma(a.hi, b, 0 - ab) - fma(c, d.hi, 0 - cd);
-    return (ab - cd) + (lost + (a.lo * b - c * d.lo));
-}
-
-/* The gradient into terms. */
-static void row_gradient(struct probabilities *row, double a)
-{
-    const double *t = row->live, *p = row->p;
-    double *to = row->terms;
-    if (!row->call->normalize) {
-        for (size_t j = 0; j < row->classes; j++)
-            to[j] = t[j] == 0 ? 0 : 0 - a * t[j] / (p[j] + 0.0);
-        return;
-    }
-    const struct pair whole = pair_sum(t, row->classes);
-    const double sum = row->sum.hi, factor = ldexp(1, -row->exponent);
-    for (size_t j = 0; j < row->classes; j++) {
-        double slope = whole.hi / sum;
-        if (t[j] != 0)
-            slope = p[j] < SMALL_P ? slope - t[j] / (p[j] + 0.0)
-                                   : determinant(whole, p[j], t[j], row->sum) / p[j] / sum;
-        to[j] = a * slope * factor;
-    }
 }
 
 /* ---- storing a row of doubles --------------------------------------------------------------- */
@@ -225,12 +74,12 @@ static void sparse_rows(const struct softmax_run *run, size_t row, struct rows *
     for (size_t r = 0; r < rows->count; r++) {
         const char *at = rows->x[r] + (ptrdiff_t)rows->label[r] * array->step;
         p[r] = *(const double *)run->kernels->f64->load(at, 0, array->dtype, 1, &p[r]);
-        minus[r] = p[r] >= SMALL_P && p[r] <= 1 ? p[r] : 1;
+        minus[r] = p[r] >= 0x1p-1022 && p[r] <= 1 ? p[r] : 1;
     }
     run->kernels->logs(minus, rows->count);
     for (size_t r = 0; r < rows->count; r++) {
         int below = p[r] < call->clip_low, above = 1 - p[r] < call->clip_high;
-        double loss = p[r] < SMALL_P ? 0 - log_scaled(run->kernels->log, p[r], 0) : 0 - minus[r];
+        double loss = p[r] < 0x1p-1022 ? 0 - log_scaled(run->kernels->log, p[r], 0) : 0 - minus[r];
         double a = call->rows.coefficient * rows->upstream[r] * rows->weight[r];
         rows->loss[r] = rows->weight[r] * (below ? low_loss : above ? high_loss : loss);
         if (!(p[r] >= 0 && p[r] <= 1))
@@ -260,31 +109,22 @@ static void dense_row(const struct softmax_run *run, size_t row, struct rows *ro
     const struct crossent_categorical *call = (const struct crossent_categorical *)run->call;
     run->typed->stage(&call->rows, rows, r, NULL, target, scratch);
     double *one_hot = (double *)scratch->staged_target[r] + rows->classes;
-    struct probabilities p = {
-        .call = call, .kernels = run->kernels, .classes = rows->classes,
-        .p = (const double *)rows->x[r], .scaled = one_hot + rows->classes,
-        .terms = scratch->slope[r], .live = rows->exps[r]};
-    const double *unscaled = p.p;
-    size_t bad = bad_class(call, p.p, p.classes);
-    if (bad != SIZE_MAX) {
-        bad_probability(rows, r, row, bad, partial);
-        return;
-    }
     int labelled = rows->label[r] >= 0 && (!rows->t[r] || call->rows.smoothing_by_target);
     double s = labelled ? rows->weight[r] : rows->sample[r];
+    struct probabilities p = {
+        .classes = rows->classes, .p = (const double *)rows->x[r],
+        .t = whole_target(rows, r, one_hot), .normalize = call->normalize,
+        .clip_low = call->clip_low, .clip_high = call->clip_high,
+        .scaled = one_hot + rows->classes, .terms = scratch->slope[r], .live = rows->exps[r],
+        .gradient = call->rows.output == CROSSENT_GRADIENT,
+        .factor = call->rows.coefficient * rows->upstream[r] * s};
     set_limits(call, run->kernels, &p.low_loss, &p.high_loss);
-    p.t = whole_target(rows, r, one_hot);
-    if (call->normalize) {
-        sum_row(&p);
-        log_normalised_row(&p, unscaled);
-    } else {
-        log_row(&p);
-    }
-    rows->loss[r] = s * sum_terms(&p);
-    if (call->rows.output != CROSSENT_GRADIENT)
-        return;
-    row_gradient(&p, call->rows.coefficient * rows->upstream[r] * s);
-    store_gradient(run, rows->out[r], p.terms, p.live);
+    run->kernels->probabilities(&p);
+    rows->loss[r] = s * p.loss;
+    if (p.bad != SIZE_MAX)
+        bad_probability(rows, r, row, p.bad, partial);
+    else if (p.gradient)
+        store_gradient(run, rows->out[r], p.terms, p.live);
 }
 
 static int is_dense(const struct crossent_categorical *call)

@@ -109,19 +109,51 @@ struct crossent_softmax {
 /* Losses and functions of single elements; `classes` is the length of the last dimension. */
 enum crossent_elementwise {
     CROSSENT_SIGMOID_CROSS_ENTROPY,
-    CROSSENT_SIGMOID, CROSSENT_LOG_SIGMOID, CROSSENT_SOFTPLUS
+    CROSSENT_SIGMOID, CROSSENT_LOG_SIGMOID, CROSSENT_SOFTPLUS,
+    CROSSENT_BINARY_CROSS_ENTROPY        /* from probabilities */
+};
+
+/* Of the losses. A number, a pointer or an array that is zero, NULL or absent leaves its option out. */
+struct crossent_sigmoid_options {
+    struct crossent_array hessian;       /* from logits only */
+    struct crossent_array probability;   /* of 1 */
+    struct crossent_array correct;       /* U8: is the target that of the larger probability? */
+
+    struct crossent_array sample_weight; /* F64; elements of weight 0 take no part */
+    struct crossent_array pos_weight;    /* F64: weight of the loss of target 1 */
+    struct crossent_array upstream;      /* F64: d (what is minimised) / d loss */
+    const int64_t *ignore;               /* targets whose elements take no part */
+    size_t ignored;
+    int missing;                         /* elements whose target is NaN take no part */
+    int validate;                        /* a target outside [0, 1] is CROSSENT_BAD_LABEL */
+    double label_smoothing;              /* the target moves by so much of its way to 1/2 */
+    double focal_gamma;
+    const double *focal_alpha;           /* weights of the losses of targets 0 and 1 */
+    double clip_low, clip_high;          /* p is clipped to [clip_low, 1 - clip_high] */
+    double clip_each;                    /* p and 1 - p are each clipped from below */
+    double log_limit;                    /* -log p and -log (1 - p) are clipped from above, and the
+                                            gradient is (p - t) / max(p (1 - p), 1e-12) */
+    enum crossent_hessian hessian_rule;
+    enum crossent_nonfinite nonfinite;   /* of logits that are not finite */
+    int accumulate;                      /* add to `out` instead of replacing it */
 };
 
 struct crossent_sigmoid {
     enum crossent_elementwise function;
     size_t ndim, shape[CROSSENT_MAX_DIMS], rows, classes;
-    struct crossent_array logits;        /* F32 or F64 */
-    struct crossent_array target;        /* the logits' dtype or any integer; absent for functions */
+    struct crossent_array logits;        /* or probabilities; F16 and BF16 for losses only */
+    struct crossent_array target;        /* any dtype; absent for functions */
     struct crossent_array out;           /* gradient or function values; may be the logits */
-    struct crossent_array loss;          /* element losses or absent */
-    double coefficient;
+    struct crossent_array loss;          /* element losses */
+    const struct crossent_sigmoid_options *options;   /* NULL: none */
+    double coefficient;                  /* factor of every derivative (upstream / divisor) */
     int threads;
-    double total;
+
+    /* Results. */
+    double total;                        /* sum of weight * loss */
+    double weight;                       /* crossent_weigh_sigmoid: as for softmax, of elements */
+    size_t count, fault_element, faults; /* the first fault counts elements in C order */
+    double fault_value;
 };
 
 int crossent_softmax(struct crossent_softmax *call);
@@ -129,6 +161,7 @@ int crossent_softmax(struct crossent_softmax *call);
 /* Sets weight and count, which a mean divides by before the gradient can be written. */
 int crossent_weigh(struct crossent_softmax *call);
 int crossent_sigmoid(struct crossent_sigmoid *call);
+int crossent_weigh_sigmoid(struct crossent_sigmoid *call);
 
 /* Instruction sets. `crossent_isa_name(i)` lists what this build holds and this machine runs, best
  * first, NULL at the end. `crossent_use_isa` returns 0, or -1 for an unknown or unavailable name. */
@@ -140,6 +173,7 @@ int crossent_use_isa(const char *name);
 int crossent_get_num_threads(void);
 void crossent_set_num_threads(int n);
 const char *crossent_threading(void);    /* "openmp" or "none" */
+const char *crossent_compiler(void);
 
 /* Cross-entropy from probabilities. In `rows`, the logits are the probabilities; what a softmax call
  * can be asked for beside loss and gradient, and options that act on logits, are left out. */

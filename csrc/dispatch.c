@@ -67,3 +67,14 @@ int crossent_use_isa(const char *name)
         }
     return -1;
 }
+
+const char *crossent_compiler(void)
+{
+#if defined(__clang__)
+    return __VERSION__;
+#elif defined(__GNUC__)
+    return "GCC " __VERSION__;
+#else
+    return "unknown";
+#endif
+}

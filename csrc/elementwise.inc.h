@@ -96,6 +96,6 @@ static void sigmoid_functions(enum crossent_elementwise function, const void *x,
     case CROSSENT_SIGMOID: map_elements(x, out, n, CROSSENT_SIGMOID); break;
     case CROSSENT_LOG_SIGMOID: map_elements(x, out, n, CROSSENT_LOG_SIGMOID); break;
     case CROSSENT_SOFTPLUS: map_elements(x, out, n, CROSSENT_SOFTPLUS); break;
-    case CROSSENT_SIGMOID_CROSS_ENTROPY: break;
+    default: break;
     }
 }

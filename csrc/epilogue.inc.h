@@ -32,6 +32,13 @@ static inline vec quotient(vec a, vec a_low, vec d, vec d_low, vec inverse, vec 
     return q;
 }
 
+/* p_k, which near 1 is best known by what is left. */
+INLINE void store_shares(struct rows *rows, size_t r, vec rest, vec p)
+{
+    vstore(rows->rest + r, rest);
+    vstore(rows->anchor_p + r, vselect(vless(rest, vset(0.5)), vset(1) - rest, p));
+}
+
 /* The polynomials of float, evaluated in double: their error, 0.08 ulp of float, is what float rows
  * have left to lose. */
 INLINE vec short_poly(const float *c, int n, vec x)
@@ -70,8 +77,7 @@ INLINE void epilogue_single(struct rows *rows, size_t r)
     vstore(rows->loss + r, (top - anchor) + log_of_sum);
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, inverse);
-    vstore(rows->rest + r, others * inverse);
-    vstore(rows->anchor_p + r, ek * inverse);
+    store_shares(rows, r, others * inverse, ek * inverse);
 }
 
 INLINE void
@@ -105,8 +111,7 @@ epilogue_lanes(struct rows *rows, size_t r)
     vstore(rows->loss + r, loss);
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, inverse);
-    vstore(rows->rest + r, part + part_low);
-    vstore(rows->anchor_p + r, ek * inverse);
+    store_shares(rows, r, part + part_low, ek * inverse);
 }
 
 /* Rows that have no sum: all -inf (a maximum of -inf, and a logsumexp of -inf), or +inf more than once,

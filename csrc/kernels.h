@@ -6,11 +6,14 @@
 #include <stdint.h>
 
 #include "crossent.h"
+#include "probabilities.h"
 
 enum {
     GROUP = 64,        /* rows that go through a kernel together: a multiple of every LANES */
     TILE_CLASSES = 64, /* up to here the rows lie in the lanes, above the classes do */
-    BLOCK = 4096       /* classes (or elements) that are read, and then worked on, at a time */
+    BLOCK = 4096,      /* classes (or elements) that are read, and then worked on, at a time */
+    PIECE = 1024,      /* elements of a binary loss with options, whose buffers are many */
+    WIDEST = 16        /* a multiple of every LANES */
 };
 
 /* Up to GROUP rows on their way through a kernel. All lengths of logits are in nats, all sums of
@@ -79,6 +82,14 @@ struct scratch {
     const void *shared_target;             /* the target beside the label's, if it is every row's */
 };
 
+/* Elements of a binary loss with options on their way through a kernel, WIDEST at a time. */
+struct elements {
+    size_t count;
+    double x[PIECE], target[PIECE], sample[PIECE];   /* sample weight 0: takes no part */
+    double positive[PIECE], upstream[PIECE];         /* weight of positives; d (...) / d loss */
+    double loss[PIECE], gradient[PIECE], hessian[PIECE], probability[PIECE];
+};
+
 /* f = alpha (1 - p)^gamma and q = f + alpha gamma p (1 - p)^(gamma - 1) ce, where rest = 1 - p and
  * ce = -log p (options.c). */
 static inline void focal_factors(double (*exp)(double), double (*log)(double), double alpha,
@@ -117,7 +128,10 @@ struct typed_kernels {
      * of the losses. Arrays may coincide, x[i] being read before out[i] is written. */
     double (*sigmoid_loss)(const void *x, const void *target, void *loss, void *grad, size_t n,
                            double coefficient);
+    /* The same for a binary loss with options, in buffers (binary.inc.h). */
+    double (*binary_loss)(const struct crossent_sigmoid *, struct elements *);
     void (*sigmoid_function)(enum crossent_elementwise, const void *x, void *out, size_t n);
+    const struct train_kernels *train;     /* of the mini-batch loop (train_kernels.h) */
 };
 
 struct kernels {
@@ -126,6 +140,7 @@ struct kernels {
     const struct typed_kernels *f32, *f64;
     double (*exp)(double), (*log)(double); /* of one number, the same on every machine */
     void (*logs)(double *x, size_t n);     /* of each of n positive, normal numbers, in place */
+    void (*probabilities)(struct probabilities *);     /* a row of the loss from probabilities */
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */
     void (*epilogue)(struct rows *, int bias);
 };

@@ -85,11 +85,19 @@ static inline void shift_elements(T *to, const T *x, size_t n, T shift)
         to[i] = from_shift(x[i], shift);
 }
 
-/* Below the normal numbers, where digits are lost. */
-static inline int is_tiny(T x)
+/* scale * factor as *pre * the result; *pre is 1 unless the product is below the normal numbers. */
+static inline T split_scale(double scale, double factor, T *pre)
 {
-    T size = x < 0 ? -x : x;
-    return size < TINY;
+    int a, b;
+    double digits = frexp(scale, &a) * frexp(factor, &b);
+    *pre = 1;
+    if (scale == 0 || factor == 0 || !isfinite(digits))
+        return (T)(scale * factor);
+    if (a + b > 3 - EXPONENT_BIAS)
+        return (T)ldexp(digits, a + b);
+    int half = (a + b) / 2 < 1 - EXPONENT_BIAS ? 1 - EXPONENT_BIAS : (a + b) / 2;
+    *pre = (T)ldexp(1, half);
+    return (T)ldexp(digits, a + b - half);
 }
 
 /* LANES numbers of a statistic from a vec, and as one. */

@@ -58,6 +58,8 @@ exp_wides(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct acc
         for (int i = 0; i < wides; i++) {
             size_t at = (size_t)(i * WIDE + h * LANES), left = at < n ? n - at : 0;
             vec v = exp_scaled(whole ? vload(x + at) : vload_part(x + at, left, scale.low), scale);
+            if (whole)
+                __builtin_prefetch(x + at + AHEAD, 0, 3);
             if (keep && whole)
                 vstore(e + at, v);
             else if (keep)
@@ -134,7 +136,7 @@ static inline void progress_rescale(struct F(progress) *row)
     if (row->blocks == 0 || (shift == row->shift && exponent == row->exponent))
         return;
     double power = (double)exponent - (double)row->exponent;
-    double nats = (double)shift - (double)row->shift;
+    double nats = shift == row->shift ? 0 : (double)shift - (double)row->shift;
     /* Between two shifts what went before is e^-1024 of the new, that is nothing, except in rows
      * that creep across 2 * RANGE, where the factor is rounded. */
     progress_multiply(row, nats == 0 ? (power < -2000 ? 0 : ldexp(1, (int)power))
@@ -256,35 +258,34 @@ static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_
         long_rows_keep(rows, scratch, 0);
 }
 
-/* to = e * scale, n elements; `pre`: times UNSCALE first. */
-INLINE void
-scale_by(T *to, const T *e, size_t n, T scale, const int pre)
+/* to = e * scale, n elements; `twice`: e * pre * scale. */
+INLINE void scale_by(T *to, const T *e, size_t n, T pre, T scale, const int twice)
 {
-    const vec s = vset(scale), first = vset(UNSCALE);
+    const vec s = vset(scale), first = vset(pre);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         vec v = vload(e + i);
-        if (pre)
+        if (twice)
             v = v * first;
         vstore(to + i, v * s);
     }
     if (i < n) {
         vec v = vload_part(e + i, n - i, vset(0));
-        if (pre)
+        if (twice)
             v = v * first;
         vstore_part(to + i, n - i, v * s);
     }
 }
 
-/* to = e * scale * factor. Where scale * factor is not a normal number its digits would be lost, but
- * an e that still makes a nonzero product is so large that e * UNSCALE is exact. */
-static inline void scale_elements(T *to, const T *e, size_t n, double scale, double factor)
+/* to = e * scale * factor. Where scale * factor is below the normal numbers its digits would be lost:
+ * half of its exponent is then applied first. That is exact for every e whose product is not 0. */
+static void scale_elements(T *to, const T *e, size_t n, double scale, double factor)
 {
-    T whole = (T)(scale * factor);
-    if (is_tiny(whole))
-        scale_by(to, e, n, (T)(scale / (double)UNSCALE * factor), 1);
+    T pre, rest = split_scale(scale, factor, &pre);
+    if (pre == 1)
+        scale_by(to, e, n, 1, rest, 0);
     else
-        scale_by(to, e, n, whole, 0);
+        scale_by(to, e, n, pre, rest, 1);
 }
 
 /* to = (x - max) - log_sum: log(softmax), no term of which cancels another. */
@@ -319,7 +320,8 @@ static void write_long_rows(const struct rows *rows, struct scratch *scratch,
             if (!direct)
                 store_elements(out, rows->out_step, n, to);
         }
-        if (output == CROSSENT_GRADIENT)
-            *(T *)(rows->out[r] + rows->anchor[r] * rows->out_step) = (T)rows->anchor_gradient[r];
+        if (output != CROSSENT_LOG_SOFTMAX)
+            *(T *)(rows->out[r] + rows->anchor[r] * rows->out_step) =
+                (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
     }
 }

@@ -63,7 +63,11 @@ INLINE vec exp_bound(vec max, struct exp_scale scale)
 /* x = n ln2 + r, |r| <= ln2/2 (1 + 2^-4), r = exact + low: the first product cancels exactly, and
  * the parts are kept apart until the end, where they are small beside 1. Adding them at once would
  * cost another quarter of an ulp, which is what the loss of two classes has left. */
-/* e^x * 2^(BIAS - N), +0 below the scale's range, NaN for NaN. Needs |N| < 2^21 and x <= max. */
+/* e^x * 2^(BIAS - N), +0 below the scale's range, NaN for NaN. Needs |N| < 2^21 and x <= max.
+ * Largest error, float: 0.887 ulp at 0x1.05095ap+4
+ * Largest error, double: 0.944 ulp at -0x1.558c4c608ff98p+9
+ * where |x| <= RANGE and the result is normal. Here and below float is measured on every input,
+ * double by a search (tools/measure_math.c). */
 INLINE vec exp_scaled(vec x, struct exp_scale scale)
 {
     x = vmax(scale.low, x);
@@ -74,7 +78,9 @@ INLINE vec exp_scaled(vec x, struct exp_scale scale)
     return (vset(1) + (exact + rest)) * vpow2(t);
 }
 
-/* The same as an unevaluated sum: returns hi, sets lo, together within 2^-56 of e^x (double). */
+/* The same as an unevaluated sum: returns hi, sets lo. The error relative to the result, u = 2^-53:
+ * Largest error, double: 0.280 u at -0x1.d472c7930dbc7p+13
+ * where the result is above 2^-960, so that lo keeps its digits. */
 INLINE vec exp_pair(vec x, struct exp_scale scale, vec *low)
 {
     x = vmax(scale.low, x);
@@ -90,7 +96,9 @@ INLINE vec exp_pair(vec x, struct exp_scale scale, vec *low)
     return hi * power;
 }
 
-/* e^-a for a >= 0, down to and through the subnormal numbers. */
+/* e^-a for a >= 0, down to and through the subnormal numbers.
+ * Largest error, float: 0.886 ulp at 0x1.b5c6d4p+4
+ * Largest error, double: 0.944 ulp at 0x1.558c4c608ff98p+9 */
 INLINE vec exp_negative(vec a)
 {
     return exp_scaled(vset(0) - a, exp_range(vset(0))) * vset(UNSCALE);
@@ -103,14 +111,17 @@ INLINE vec log_near(vec top, vec rest, vec f)
     return hi + vfma(f * f, poly(LOG1P, COUNT(LOG1P), f), rest + lost);
 }
 
-/* k ln2 + log(1 + f) + low, f in [sqrt(1/2) - 1, sqrt(2) - 1], low a correction to f. */
+/* k ln2 + log(1 + f) + low, f in [sqrt(1/2) - 1, sqrt(2) - 1], low a correction to f.
+ * Its error is that of log1p_pair. */
 INLINE vec log_parts(vec k, vec f, vec low)
 {
     low = vfma(vset(0) - f, low, low);               /* d log(1 + f) ~ (1 - f) df */
     return log_near(k * vset(LN2_TOP), vfma(k, vset(LN2_REST), low), f);
 }
 
-/* log(1 + v), 0 <= v <= 1. */
+/* log(1 + v), 0 <= v <= 1.
+ * Largest error, float: 1.530 ulp at 0x1.ba0102p-2
+ * Largest error, double: 1.525 ulp at 0x1.ad654fffa5269p-2 */
 INLINE vec log1p_unit(vec v)
 {
     const vec zero = vset(0);
@@ -120,7 +131,8 @@ INLINE vec log1p_unit(vec v)
                     vselect(small, v, half));
 }
 
-/* log(1 + v + low) for v > -0.7, low within an ulp of v. */
+/* log(1 + v + low) for v > -0.7, low within an ulp of v.
+ * Largest error, double: 1.489 ulp at -0x1.2c065adc4b52bp-2, low = 0x1.ffae81588d09p-55 */
 INLINE vec log1p_pair(vec v, vec low)
 {
     const vec one = vset(1);

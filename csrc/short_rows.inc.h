@@ -205,12 +205,8 @@ static inline vec tile_scale(const struct rows *rows, size_t r0, vec *pre)
     *pre = vset(1);
     if (!vbits(vless(vabs(v), vset(TINY))))
         return v;
-    vstore(scale, v);
-    for (size_t l = 0; l < LANES; l++) {
-        first[l] = is_tiny(scale[l]) ? UNSCALE : 1;
-        if (is_tiny(scale[l]))
-            scale[l] = (T)(rows->scale[r0 + l] / (double)UNSCALE);
-    }
+    for (size_t l = 0; l < LANES; l++)
+        scale[l] = split_scale(rows->scale[r0 + l], 1, &first[l]);
     *pre = vload(first);
     return vload(scale);
 }
@@ -227,9 +223,9 @@ static void write_short_rows(const struct rows *rows, struct scratch *scratch,
             vstore(tile + c * LANES,
                    output == CROSSENT_LOG_SOFTMAX ? (v - max) - log_sum : v * pre * scale);
         }
-        if (output == CROSSENT_GRADIENT)
-            for (size_t l = 0; l < LANES; l++)
-                tile[(size_t)rows->anchor[r0 + l] * LANES + l] = (T)rows->anchor_gradient[r0 + l];
+        const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
+        for (size_t l = 0; output != CROSSENT_LOG_SOFTMAX && l < LANES; l++)
+            tile[(size_t)rows->anchor[r0 + l] * LANES + l] = (T)own[r0 + l];
         tile_store(rows, r0, tile);
     }
 }

@@ -1,92 +1,137 @@
-/* The driver of the elementwise losses and functions: the elements in blocks of BLOCK, in the order of
- * a contiguous array whatever their strides, so that the sum does not depend on the layout. */
+/* The driver of the elementwise losses and functions: the elements in blocks, in the order of a
+ * contiguous array whatever their strides, so that the sum does not depend on the layout.
+ *
+ * a) Losses without options and functions: BLOCK elements at a time, read and written where they lie
+ *    if they are contiguous.
+ * b) Losses with options: PIECE elements at a time go through buffers (kernels.h, binary.inc.h). An
+ *    element that takes no part has sample weight 0 there, and nothing of it reaches the results.
+ */
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crossent.h"
 #include "dispatch.h"
+#include "half.h"
 #include "kernels.h"
 #include "parallel.h"
 #include "walk.h"
 
 enum { PARALLEL_ELEMENTS = 1 << 15 };  /* below this a second thread costs more than it saves */
 
+struct block_sum {
+    struct partial partial;      /* fault_row is the first faulty element */
+    double fault_value;
+};
+
 struct sigmoid_run {
     struct crossent_sigmoid *call;
+    const struct kernels *kernels;
     const struct typed_kernels *typed;
-    size_t size, elements;
-    int flat[4];                 /* logits, target, out, loss: one run of adjacent elements? */
-    struct partial *partials;    /* one per block */
+    enum crossent_dtype dtype;   /* what `typed` computes in */
+    size_t elements;
+    struct block_sum *sums;      /* one per block */
 };
+
+/* ---- elements wherever they lie ------------------------------------------------------------- */
 
 static size_t element_size(enum crossent_dtype dtype)
 {
     switch (dtype) {
     case CROSSENT_I8: case CROSSENT_U8: return 1;
-    case CROSSENT_I16: case CROSSENT_U16: return 2;
+    case CROSSENT_F16: case CROSSENT_BF16: case CROSSENT_I16: case CROSSENT_U16: return 2;
     case CROSSENT_F32: case CROSSENT_I32: case CROSSENT_U32: return 4;
     default: return 8;
     }
 }
 
-static int is_flat(const struct crossent_sigmoid *call, const struct crossent_array *array)
+/* Whether all elements are `*step` bytes apart in the order of a contiguous array. */
+static int is_even(const struct crossent_sigmoid *call, const struct crossent_array *array,
+                   ptrdiff_t *step)
 {
-    ptrdiff_t expected = (ptrdiff_t)element_size(array->dtype);
-    if (call->classes > 1 && array->step != expected)
-        return 0;
-    expected *= (ptrdiff_t)call->classes;
-    for (size_t d = call->ndim; d-- > 0; expected *= (ptrdiff_t)call->shape[d])
-        if (call->shape[d] > 1 && array->stride[d] != expected)
+    size_t inner = call->classes;
+    *step = inner > 1 ? array->step : (ptrdiff_t)element_size(array->dtype);
+    for (size_t d = call->ndim; d-- > 0; inner *= call->shape[d]) {
+        if (call->shape[d] == 1)
+            continue;
+        if (inner == 1)
+            *step = array->stride[d];
+        else if (array->stride[d] != *step * (ptrdiff_t)inner)
             return 0;
+    }
     return 1;
 }
 
-/* Calls for the n elements from `first` on, in the order of a contiguous array, run by run. */
+static void store_run(char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n, const void *from,
+                      enum crossent_dtype kind)
+{
+    const double *x = from;
+    const float *f = from;
+    for (size_t i = 0; i < n; i++, p += step)
+        switch (dtype) {
+        case CROSSENT_F64: *(double *)p = x[i]; break;
+        case CROSSENT_F32: *(float *)p = kind == CROSSENT_F32 ? f[i] : (float)x[i]; break;
+        case CROSSENT_F16: *(uint16_t *)p = half_bits(x[i], 10, 15); break;
+        case CROSSENT_BF16: *(uint16_t *)p = half_bits(x[i], 7, 127); break;
+        default: *(uint8_t *)p = (uint8_t)x[i]; break;
+        }
+}
+
+/* n elements from `first` on, run by run, to or from a contiguous buffer of `kind`: F64, or F32 where
+ * the array can be read as it, or has been. */
 static void copy_elements(const struct sigmoid_run *run, const struct crossent_array *array,
-                          size_t first, size_t n, char *buffer, int into_array)
+                          size_t first, size_t n, void *buffer, enum crossent_dtype kind,
+                          int into_array)
 {
     const struct crossent_sigmoid *call = run->call;
+    const struct typed_kernels *typed = kind == CROSSENT_F64 ? run->kernels->f64 : run->kernels->f32;
+    const size_t size = element_size(kind);
     struct cursor cursor = cursor_at(call->shape, call->ndim, first / call->classes);
     size_t column = first % call->classes;
+    ptrdiff_t step = array->step, even_step;
+    int even = is_even(call, array, &even_step);
     for (size_t done = 0, length; done < n; done += length, column = 0) {
-        length = smaller(call->classes - column, n - done);
-        char *p = row_of(array, &cursor, call->ndim) + (ptrdiff_t)column * array->step;
-        char *b = buffer + done * run->size;
-        if (into_array)
-            for (size_t i = 0; i < length; i++)
-                memcpy(p + (ptrdiff_t)i * array->step, b + i * run->size, run->size);
-        else {
-            const void *x = run->typed->load(p, array->step, array->dtype, length, b);
+        length = even ? n : smaller(call->classes - column, n - done);
+        char *p = row_of(array, &cursor, call->ndim) + (ptrdiff_t)column * step;
+        char *b = (char *)buffer + done * size;
+        if (into_array) {
+            store_run(p, even ? even_step : step, array->dtype, length, b, kind);
+        } else {
+            const void *x = typed->load(p, even ? even_step : step, array->dtype, length, b);
             if (x != b)
-                memcpy(b, x, length * run->size);
+                memcpy(b, x, length * size);
         }
         cursor_next(&cursor, call->shape, call->ndim);
     }
 }
 
+/* ---- losses without options, and functions --------------------------------------------------- */
+
+/* A block in `run->dtype`: the array itself where its elements are adjacent, else copied. */
 static const void *load_block(const struct sigmoid_run *run, const struct crossent_array *array,
-                              int flat, size_t first, size_t n, void *buffer)
+                              size_t first, size_t n, void *buffer)
 {
+    ptrdiff_t step, size = (ptrdiff_t)element_size(array->dtype);
     if (!array->data)
         return NULL;
-    size_t size = element_size(array->dtype);
-    if (flat)
-        return run->typed->load(array->data + first * size, (ptrdiff_t)size, array->dtype, n,
-                                buffer);
-    copy_elements(run, array, first, n, buffer, 0);
+    if (is_even(run->call, array, &step) && step == size)
+        return run->typed->load(array->data + (ptrdiff_t)first * size, size, array->dtype, n, buffer);
+    copy_elements(run, array, first, n, buffer, run->dtype, 0);
     return buffer;
 }
 
 /* Where a block of results goes: into the array itself, or into a buffer that is copied later. */
-static void *store_block(const struct sigmoid_run *run, const struct crossent_array *array, int flat,
+static void *store_block(const struct sigmoid_run *run, const struct crossent_array *array,
                          size_t first, void *buffer)
 {
+    ptrdiff_t step, size = (ptrdiff_t)element_size(array->dtype);
     if (!array->data)
         return NULL;
-    return flat ? array->data + first * run->size : buffer;
+    return is_even(run->call, array, &step) && step == size ? array->data + (ptrdiff_t)first * size
+                                                            : buffer;
 }
 
-static void sigmoid_task(void *context, size_t begin, size_t end)
+static void plain_task(void *context, size_t begin, size_t end)
 {
     struct sigmoid_run *run = context;
     const struct crossent_sigmoid *call = run->call;
@@ -94,47 +139,248 @@ static void sigmoid_task(void *context, size_t begin, size_t end)
     double losses[BLOCK];
     for (size_t block = begin; block < end; block++) {
         size_t first = block * BLOCK, n = smaller(BLOCK, run->elements - first);
-        const void *x = load_block(run, &call->logits, run->flat[0], first, n, scratch.load);
-        const void *target = load_block(run, &call->target, run->flat[1], first, n,
-                                        scratch.target);
-        void *out = store_block(run, &call->out, run->flat[2], first, scratch.store);
-        void *loss = store_block(run, &call->loss, run->flat[3], first, losses);
-        run->partials[block] = (struct partial){.fault_row = SIZE_MAX};
+        const void *x = load_block(run, &call->logits, first, n, scratch.load);
+        const void *target = load_block(run, &call->target, first, n, scratch.target);
+        void *out = store_block(run, &call->out, first, scratch.store);
+        void *loss = store_block(run, &call->loss, first, losses);
+        run->sums[block].partial = (struct partial){.fault_row = SIZE_MAX};
         if (call->function == CROSSENT_SIGMOID_CROSS_ENTROPY)
-            run->partials[block].sum = run->typed->sigmoid_loss(x, target, loss, out, n,
-                                                                call->coefficient);
+            run->sums[block].partial.sum =
+                run->typed->sigmoid_loss(x, target, loss, out, n, call->coefficient);
         else
             run->typed->sigmoid_function(call->function, x, out, n);
-        if (out && !run->flat[2])
-            copy_elements(run, &call->out, first, n, out, 1);
-        if (loss && !run->flat[3])
-            copy_elements(run, &call->loss, first, n, loss, 1);
+        if (out == scratch.store)
+            copy_elements(run, &call->out, first, n, out, run->dtype, 1);
+        if (loss == losses)
+            copy_elements(run, &call->loss, first, n, loss, run->dtype, 1);
     }
+}
+
+/* ---- losses with options --------------------------------------------------------------------- */
+
+static int is_half(enum crossent_dtype dtype)
+{
+    return dtype == CROSSENT_F16 || dtype == CROSSENT_BF16;
+}
+
+static int needs_pieces(const struct crossent_sigmoid *call)
+{
+    return call->function == CROSSENT_BINARY_CROSS_ENTROPY ||
+           (call->function == CROSSENT_SIGMOID_CROSS_ENTROPY &&
+            (call->options || is_half(call->logits.dtype)));
+}
+
+static void fault(struct block_sum *sum, int status, size_t element, double value)
+{
+    partial_fault(&sum->partial, status, element, 0);
+    if (sum->partial.fault_row == element)
+        sum->fault_value = value;
+}
+
+static int is_left_out(const struct crossent_sigmoid_options *o, double target)
+{
+    if (o->missing && isnan(target))
+        return 1;
+    for (size_t i = 0; i < o->ignored; i++)
+        if (target == (double)o->ignore[i])
+            return 1;
+    return 0;
+}
+
+/* Targets and sample weights of a piece; an element that takes no part gets weight 0. */
+static void element_weights(const struct sigmoid_run *run, size_t first, struct elements *e,
+                            struct block_sum *sum)
+{
+    const struct crossent_sigmoid_options *o = run->call->options;
+    copy_elements(run, &run->call->target, first, e->count, e->target, CROSSENT_F64, 0);
+    for (size_t i = 0; !o->sample_weight.data && i < e->count; i++)
+        e->sample[i] = 1;
+    if (o->sample_weight.data)
+        copy_elements(run, &o->sample_weight, first, e->count, e->sample, CROSSENT_F64, 0);
+    else if (!o->missing && !o->ignored && !o->validate)
+        return;
+    for (size_t i = 0; i < e->count; i++) {
+        double weight = e->sample[i], target = e->target[i];
+        if (!(weight >= 0)) {
+            fault(sum, CROSSENT_BAD_WEIGHT, first + i, weight);
+            e->sample[i] = 0;
+        } else if (weight != 0 && is_left_out(o, target)) {
+            e->sample[i] = 0;
+        } else if (weight != 0 && o->validate && !(target >= 0 && target <= 1)) {
+            fault(sum, CROSSENT_BAD_LABEL, first + i, target);
+        }
+    }
+}
+
+/* Probabilities beyond [0, 1]; logits that are not finite, where the caller wants to know of them or
+ * to leave them out. */
+static void element_faults(const struct sigmoid_run *run, size_t first, struct elements *e,
+                           struct block_sum *sum)
+{
+    const double *x = e->x;
+    const struct crossent_sigmoid_options *o = run->call->options;
+    const int probabilities = run->call->function == CROSSENT_BINARY_CROSS_ENTROPY;
+    const double low = probabilities ? 0 : -DBL_MAX, high = probabilities ? 1 : DBL_MAX;
+    const int zero = !probabilities && o->nonfinite == CROSSENT_ZERO;
+    const int status = probabilities ? CROSSENT_BAD_PROBABILITY : CROSSENT_BAD_LOGITS;
+    size_t bad = 0;
+    if (!probabilities && o->nonfinite == CROSSENT_PROPAGATE)
+        return;
+    for (size_t i = 0; i < e->count; i++)
+        bad += !(x[i] >= low && x[i] <= high);
+    for (size_t i = 0; bad && i < e->count; i++) {
+        if (e->sample[i] == 0 || (x[i] >= low && x[i] <= high))
+            continue;
+        fault(sum, zero ? CROSSENT_OK : status, first + i, x[i]);
+        if (zero)
+            e->sample[i] = 0;
+    }
+}
+
+/* Whether the prediction, 1 where p > 1/2, is that of the target. */
+static void write_correct(const struct sigmoid_run *run, size_t first, struct elements *e)
+{
+    const struct crossent_sigmoid_options *o = run->call->options;
+    const double half = run->call->function == CROSSENT_BINARY_CROSS_ENTROPY ? 0.5 : 0;
+    if (!o->correct.data)
+        return;
+    for (size_t i = 0; i < e->count; i++)
+        e->target[i] = e->sample[i] != 0 && (e->x[i] > half) == (e->target[i] > 0.5);
+    copy_elements(run, &o->correct, first, e->count, e->target, CROSSENT_F64, 1);
+}
+
+static void write_piece(const struct sigmoid_run *run, size_t first, struct elements *e)
+{
+    const struct crossent_sigmoid *call = run->call;
+    const struct crossent_sigmoid_options *o = call->options;
+    const struct crossent_array *arrays[] = {&call->out, &call->loss, &o->hessian,
+                                             &o->probability};
+    double *results[] = {e->gradient, e->loss, e->hessian, e->probability};
+    write_correct(run, first, e);
+    if (o->accumulate && call->out.data) {
+        copy_elements(run, &call->out, first, e->count, e->x, CROSSENT_F64, 0);
+        for (size_t i = 0; i < e->count; i++)
+            e->gradient[i] += e->x[i];
+    }
+    for (int i = 0; i < 4; i++)
+        if (arrays[i]->data)
+            copy_elements(run, arrays[i], first, e->count, results[i], CROSSENT_F64, 1);
+}
+
+static void pieces_task(void *context, size_t begin, size_t end)
+{
+    struct sigmoid_run *run = context;
+    const struct crossent_sigmoid *call = run->call;
+    const struct crossent_sigmoid_options *o = call->options;
+    struct elements e;
+    for (size_t i = 0; i < PIECE; i++)
+        e.positive[i] = e.upstream[i] = 1;
+    for (size_t block = begin; block < end; block++) {
+        struct block_sum *sum = &run->sums[block];
+        size_t first = block * PIECE;
+        sum->partial = (struct partial){.fault_row = SIZE_MAX};
+        e.count = smaller(PIECE, run->elements - first);
+        copy_elements(run, &call->logits, first, e.count, e.x, CROSSENT_F64, 0);
+        element_weights(run, first, &e, sum);
+        element_faults(run, first, &e, sum);
+        if (o->pos_weight.data)
+            copy_elements(run, &o->pos_weight, first, e.count, e.positive, CROSSENT_F64, 0);
+        if (o->upstream.data)
+            copy_elements(run, &o->upstream, first, e.count, e.upstream, CROSSENT_F64, 0);
+        for (size_t i = e.count; i % WIDEST; i++)
+            e.x[i] = e.target[i] = e.sample[i] = 0;
+        sum->partial.sum = run->typed->binary_loss(call, &e);
+        write_piece(run, first, &e);
+    }
+}
+
+static void weigh_task(void *context, size_t begin, size_t end)
+{
+    struct sigmoid_run *run = context;
+    struct elements e;
+    for (size_t block = begin; block < end; block++) {
+        struct block_sum *sum = &run->sums[block];
+        size_t first = block * PIECE;
+        sum->partial = (struct partial){.fault_row = SIZE_MAX};
+        e.count = smaller(PIECE, run->elements - first);
+        element_weights(run, first, &e, sum);
+        for (size_t i = 0; i < e.count; i++)
+            if (e.sample[i] != 0) {
+                two_sum_into(&sum->partial.weight, &sum->partial.weight_low, e.sample[i]);
+                sum->partial.count++;
+            }
+    }
+}
+
+/* ---- blocks and threads ---------------------------------------------------------------------- */
+
+static void add_blocks(const struct block_sum *sums, size_t blocks, struct block_sum *total)
+{
+    struct partial *t = &total->partial;
+    *total = (struct block_sum){.partial.fault_row = SIZE_MAX};
+    for (size_t b = 0; b < blocks; b++) {
+        const struct partial *p = &sums[b].partial;
+        size_t faults = t->faults + p->faults;
+        partial_add(t, p->sum);
+        two_sum_into(&t->weight, &t->weight_low, p->weight);
+        t->weight_low += p->weight_low;
+        t->count += p->count;
+        if (p->faults)
+            fault(total, p->status, p->fault_row, sums[b].fault_value);
+        t->faults = faults;
+    }
+}
+
+/* Runs `task` over all blocks and adds up what they give. */
+static int run_blocks(struct crossent_sigmoid *call, size_t block,
+                      void (*task)(void *, size_t, size_t), struct block_sum *total)
+{
+    struct block_sum here[64];
+    static const struct crossent_sigmoid_options none;
+    const struct crossent_sigmoid_options *given = call->options;
+    const struct kernels *kernels = current_kernels();
+    call->options = given ? given : &none;
+    struct sigmoid_run run = {.call = call, .kernels = kernels, .sums = here};
+    /* Focal factors in double: binary.inc.h. */
+    int wide = call->logits.dtype == CROSSENT_F64 || call->options->focal_gamma != 0;
+    run.typed = wide ? kernels->f64 : kernels->f32;
+    run.dtype = wide ? CROSSENT_F64 : CROSSENT_F32;
+    run.elements = call->rows * call->classes;
+    size_t blocks = (run.elements + block - 1) / block;
+    if (blocks > sizeof here / sizeof *here)
+        run.sums = malloc(blocks * sizeof *run.sums);
+    if (!run.sums) {
+        call->options = given;
+        return CROSSENT_NO_MEMORY;
+    }
+    parallel_for(blocks, run.elements < PARALLEL_ELEMENTS ? 1 : call->threads, task, &run);
+    add_blocks(run.sums, blocks, total);
+    if (run.sums != here)
+        free(run.sums);
+    call->options = given;
+    call->fault_element = total->partial.fault_row;
+    call->fault_value = total->fault_value;
+    call->faults = total->partial.faults;
+    return total->partial.status;
 }
 
 int crossent_sigmoid(struct crossent_sigmoid *call)
 {
-    struct partial here[64];
-    const struct kernels *kernels = current_kernels();
-    struct sigmoid_run run = {.call = call, .partials = here};
-    run.size = call->logits.dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
-    run.typed = call->logits.dtype == CROSSENT_F64 ? kernels->f64 : kernels->f32;
-    run.elements = call->rows * call->classes;
-    const struct crossent_array *arrays[] = {&call->logits, &call->target, &call->out, &call->loss};
-    for (int i = 0; i < 4; i++)
-        run.flat[i] = is_flat(call, arrays[i]);
+    struct block_sum total;
+    int pieces = needs_pieces(call);
+    int status = run_blocks(call, pieces ? PIECE : BLOCK, pieces ? pieces_task : plain_task, &total);
+    if (status != CROSSENT_NO_MEMORY)
+        call->total = total.partial.sum + total.partial.low;
+    return status;
+}
 
-    size_t blocks = (run.elements + BLOCK - 1) / BLOCK;
-    if (blocks > sizeof here / sizeof *here)
-        run.partials = malloc(blocks * sizeof *run.partials);
-    if (!run.partials)
-        return CROSSENT_NO_MEMORY;
-    parallel_for(blocks, run.elements < PARALLEL_ELEMENTS ? 1 : call->threads, sigmoid_task, &run);
-    struct partial total = {.fault_row = SIZE_MAX};
-    for (size_t b = 0; b < blocks; b++)
-        partial_add(&total, run.partials[b].sum);
-    if (run.partials != here)
-        free(run.partials);
-    call->total = total.sum + total.low;
-    return CROSSENT_OK;
+int crossent_weigh_sigmoid(struct crossent_sigmoid *call)
+{
+    struct block_sum total;
+    int status = run_blocks(call, PIECE, weigh_task, &total);
+    if (status != CROSSENT_NO_MEMORY) {
+        call->weight = total.partial.weight + total.partial.weight_low;
+        call->count = total.partial.count;
+    }
+    return status;
 }

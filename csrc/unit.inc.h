@@ -14,6 +14,8 @@
 #include "half.h"
 #include "kernels.h"
 #include "names.h"
+#include "train_kernels.h"
+#include "train_names.h"
 
 /* The words of a formula: one call that is not inlined spills every register. */
 #define INLINE static inline __attribute__((always_inline))
@@ -24,6 +26,7 @@ enum {
     /* The lanes of every sum, whatever the register holds, and the registers they take. */
     WIDE_f32 = 16, HALVES_f32 = WIDE_f32 / LANES_f32,
     WIDE_f64 = 8, HALVES_f64 = WIDE_f64 / LANES_f64,
+    AHEAD_f32 = 8192, AHEAD_f64 = 4096,   /* elements by which reads run ahead */
     EXPONENT_BIAS_f32 = 127, EXPONENT_BIAS_f64 = 1023,
     /* The largest scaled exponential but the anchor's is near 2^BIAS: room for the least ones. */
     BIAS_f32 = 32, BIAS_f64 = 64,
@@ -50,13 +53,17 @@ static const double RANGE_f64 = 0x1p40;
 #define IS_DOUBLE 1
 #include "math.inc.h"
 #include "epilogue.inc.h"
-#include "logs.inc.h"
+#include "probabilities.inc.h"
 #include "sums.inc.h"
 #include "load.inc.h"
 #include "long_rows.inc.h"
 #include "short_rows.inc.h"
 #include "general_rows.inc.h"
 #include "elementwise.inc.h"
+#include "binary.inc.h"
+#include "train_products.inc.h"
+#include "train_elements.inc.h"
+#include "train_update.inc.h"
 #include "typed.inc.h"
 #undef T
 #undef SUFFIX
@@ -72,6 +79,10 @@ static const double RANGE_f64 = 0x1p40;
 #include "short_rows.inc.h"
 #include "general_rows.inc.h"
 #include "elementwise.inc.h"
+#include "binary.inc.h"
+#include "train_products.inc.h"
+#include "train_elements.inc.h"
+#include "train_update.inc.h"
 #include "typed.inc.h"
 #undef T
 #undef SUFFIX
@@ -90,5 +101,6 @@ const struct kernels TABLE_NAME(ISA) = {
     .exp = exp_one_f64,
     .log = log_one_f64,
     .logs = log_many,
+    .probabilities = probabilities_row,
     .epilogue = rows_epilogue_f64,
 };

@@ -4,9 +4,15 @@ from importlib.metadata import version as _version
 from pathlib import Path as _Path
 
 from ._core import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
     available_isas,
+    binary_cross_entropy,
+    binary_cross_entropy_value_and_grad,
+    categorical_cross_entropy,
+    categorical_cross_entropy_value_and_grad,
     get_num_threads,
     isa,
     log_sigmoid,
@@ -22,16 +28,28 @@ from ._core import (
     softmax_cross_entropy_value_and_grad,
     softplus,
 )
+from .streaming import LogSumExpState, LossAccumulator
+from ._linear import linear_cross_entropy, linear_cross_entropy_value_and_grad
 
 __version__ = _version("crossent")
 
 __all__ = [
+    "BinaryCrossEntropy",
+    "CategoricalCrossEntropy",
+    "LogSumExpState",
+    "LossAccumulator",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "available_isas",
+    "binary_cross_entropy",
+    "binary_cross_entropy_value_and_grad",
+    "categorical_cross_entropy",
+    "categorical_cross_entropy_value_and_grad",
     "get_include",
     "get_num_threads",
     "isa",
+    "linear_cross_entropy",
+    "linear_cross_entropy_value_and_grad",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",

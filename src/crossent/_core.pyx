@@ -16,6 +16,8 @@ from libc.string cimport memset
 
 from crossent.crossent cimport *
 
+import operator
+
 import numpy as np
 
 from . import _arrays
@@ -27,4 +29,8 @@ include "machine.pxi"
 include "base.pxi"
 include "softmax.pxi"
 include "sigmoid.pxi"
+include "binary.pxi"
 include "functions.pxi"
+include "categorical.pxi"
+include "train.pxi"
+include "linear.pxi"

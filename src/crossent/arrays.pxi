@@ -59,7 +59,9 @@ cdef crossent_dtype dtype_of(cnp.ndarray array) noexcept:
 
 
 cdef int normalize_axis(object axis, int ndim) except -1:
-    cdef Py_ssize_t given = axis
+    cdef long long given = whole("axis", axis, -64, 63)
+    if ndim == 0:
+        raise ValueError("logits have no dimensions; expected at least a class axis")
     if not -ndim <= given < ndim:
         raise ValueError(f"axis is {axis}; expected {-ndim} <= axis < {ndim} for logits of "
                          f"{ndim} dimensions")

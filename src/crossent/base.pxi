@@ -28,6 +28,17 @@ cdef double number(str name, object value, double low, double high) except? -1:
     return x
 
 
+cdef long long whole(str name, object value, long long low, long long high) except? -1:
+    """A whole number between two bounds."""
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; expected a whole number") from None
+    if not low <= value <= high:
+        raise ValueError(f"{name} is {value}; expected {low} <= {name} <= {high}")
+    return value
+
+
 cdef double optional(str name, object value) except? -1:
     """A positive number, or 0 for None."""
     return 0 if value is None else number(name, value, 1e-30, 1e30)
@@ -43,11 +54,7 @@ cdef dict known_options(dict options, dict defaults, str name):
 
 
 cdef int parse_threads(object threads) except -1:
-    if threads is None:
-        return 0
-    if threads < 1:
-        raise ValueError(f"threads is {threads!r}; expected a whole number, at least 1, or None")
-    return threads
+    return 0 if threads is None else whole("threads", threads, 1, 2**31 - 1)
 
 
 cdef object parse_normalizer(object value, int reduction):
@@ -147,12 +154,14 @@ cdef class _Loss:
             raise RuntimeError("backward was called before forward")
         extra = {**self._saved_extra, "upstream": upstream, "accumulate": accumulate}
         extra.pop("return_aux", None)
+        check_accumulate(out, extra)
         return self.run(self._saved[0], self._saved[1], out, True, extra)[1]
 
     def value_and_grad(self, logits, target, *, out=None, **call_options):
         """Loss and gradient in one pass; `out` receives the gradient, and may be the logits."""
         if call_options:
             check_call_options(call_options)
+            check_accumulate(out, call_options)
             return self.run(logits, target, out, True, call_options)
         return self.run(logits, target, out, True, None)
 
@@ -169,6 +178,12 @@ cdef int check_call_options(dict options) except -1:
     return 0
 
 
+cdef int check_accumulate(object out, dict options) except -1:
+    if out is None and options.get("accumulate"):
+        raise ValueError("accumulate=True adds to out, but out is None; expected an array")
+    return 0
+
+
 cdef tuple run_options(type cls, object logits, object target, object out, bint gradient,
                        dict options):
     """A loss function's options: some make the object, some belong to the call."""
@@ -176,6 +191,8 @@ cdef tuple run_options(type cls, object logits, object target, object out, bint 
     for name in CALL_OPTIONS:
         if name in options:
             extra[name] = options.pop(name)
+    if gradient:
+        check_accumulate(out, extra)
     return (<_Loss>cls(**options)).run(logits, target, out, gradient, extra)
 
 

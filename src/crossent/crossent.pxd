@@ -55,6 +55,20 @@ cdef extern from "crossent.h" nogil:
     enum crossent_elementwise:
         CROSSENT_SIGMOID_CROSS_ENTROPY
         CROSSENT_SIGMOID, CROSSENT_LOG_SIGMOID, CROSSENT_SOFTPLUS
+        CROSSENT_BINARY_CROSS_ENTROPY
+
+    struct crossent_sigmoid_options:
+        crossent_array hessian, probability, correct
+        crossent_array sample_weight, pos_weight, upstream
+        const int64_t *ignore
+        size_t ignored
+        int missing, validate
+        double label_smoothing, focal_gamma
+        const double *focal_alpha
+        double clip_low, clip_high, clip_each, log_limit
+        crossent_hessian hessian_rule
+        crossent_nonfinite nonfinite
+        int accumulate
 
     struct crossent_sigmoid:
         crossent_elementwise function
@@ -62,13 +76,17 @@ cdef extern from "crossent.h" nogil:
         size_t shape[CROSSENT_MAX_DIMS]
         size_t rows, classes
         crossent_array logits, target, out, loss
+        const crossent_sigmoid_options *options
         double coefficient
         int threads
-        double total
+        double total, weight
+        size_t count, fault_element, faults
+        double fault_value
 
     int c_softmax "crossent_softmax"(crossent_softmax *call)
     int crossent_weigh(crossent_softmax *call)
     int c_sigmoid "crossent_sigmoid"(crossent_sigmoid *call)
+    int crossent_weigh_sigmoid(crossent_sigmoid *call)
 
     const char *crossent_isa_name(size_t i)
     const char *crossent_isa()
@@ -77,6 +95,7 @@ cdef extern from "crossent.h" nogil:
     int crossent_get_num_threads()
     void crossent_set_num_threads(int n)
     const char *crossent_threading()
+    const char *crossent_compiler()
 
     struct crossent_categorical:
         crossent_softmax rows

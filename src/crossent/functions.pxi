@@ -1,65 +1,196 @@
 # Building blocks: functions of logits that are not losses.
+import math
 
 
-cdef object softmax_function(object x, object axis, object out, crossent_output output,
-                             bint keepdims):
-    """softmax and log_softmax (`output`), or logsumexp (CROSSENT_NOTHING)."""
-    cdef cnp.ndarray z = real_array(x, "x")
+cdef object in_float32(function, object x, object out, tuple arguments):
+    """A function of 16-bit numbers: computed in float32, rounded once."""
+    cdef cnp.ndarray result = output_array(out, x, None)
+    np.copyto(result, function(x.astype(np.float32), None, *arguments), casting="same_kind")
+    return result if cnp.PyArray_NDIM(result) or out is not None else result[()]
+
+
+cdef bint is_half(cnp.ndarray array) noexcept:
+    return cnp.PyArray_ITEMSIZE(array) == 2
+
+
+def _softmax_like(x, out, axis, log):
+    """softmax, or its logarithm."""
+    cdef cnp.ndarray z = floating_array(x, "x")
     cdef cnp.ndarray result
     cdef crossent_softmax call
-    cdef crossent_array *arrays[3]
-    cdef int status, at = normalize_axis(axis, cnp.PyArray_NDIM(z))
+    cdef crossent_array *arrays[2]
+    cdef int at = normalize_axis(axis, cnp.PyArray_NDIM(z))
     too_many_dimensions(z)
+    if is_half(z):
+        return in_float32(_softmax_like, z, out, (axis, log))
     memset(&call, 0, sizeof(call))
     softmax_shape(&call, z, at)
-    view(&call.logits, z, at)
-    call.output = output
+    call.output = CROSSENT_LOG_SOFTMAX if log else CROSSENT_SOFTMAX
     call.coefficient = 1
-    if output == CROSSENT_NOTHING:
-        result = cnp.PyArray_EMPTY(call.ndim, <cnp.npy_intp *>call.shape, cnp.PyArray_TYPE(z), 0)
-        view(&call.logsumexp, result, -1)
-    else:
-        result = output_array(out, z, None)
-        view(&call.out, result, at)
+    result = output_array(out, z, None)
+    view(&call.logits, z, at)
+    view(&call.out, result, at)
     if call.rows:
-        arrays[0] = &call.logits
-        arrays[1] = &call.out
-        arrays[2] = &call.logsumexp
-        merge_rows(&call.ndim, call.shape, arrays, 3)
+        arrays[:] = [&call.logits, &call.out]
+        merge_rows(&call.ndim, call.shape, arrays, 2)
         check(run_softmax(&call), &call, None, None)
-    if output != CROSSENT_NOTHING:
-        return result
-    if keepdims:
-        return np.expand_dims(result, at)
-    return result if cnp.PyArray_NDIM(result) else result[()]
+    return result
 
 
-def logsumexp(x, *, axis=-1, keepdims=False):
-    """``log(sum(exp(x)))`` along an axis, without overflow and without losing small sums.
+cdef cnp.ndarray sums_of_rows(cnp.ndarray z, int axis, object dtype):
+    """log(sum(exp)) along one axis; `dtype` may be wider than that of z."""
+    cdef crossent_softmax call
+    cdef crossent_array *arrays[2]
+    memset(&call, 0, sizeof(call))
+    softmax_shape(&call, z, axis)
+    cdef cnp.ndarray result = np.empty(row_shape(z, axis), dtype)
+    view(&call.logits, z, axis)
+    view(&call.logsumexp, result, -1)
+    if call.rows:
+        arrays[:] = [&call.logits, &call.logsumexp]
+        merge_rows(&call.ndim, call.shape, arrays, 2)
+        check(run_softmax(&call), &call, None, None)
+    return result
+
+
+cdef tuple weighted_sums_of_rows(cnp.ndarray z, cnp.ndarray b, int axis, bint signed):
+    """log(|sum(b exp)|) along one axis in float64, and the sign of the sum or None."""
+    cdef crossent_softmax shape
+    cdef crossent_weighted call
+    cdef crossent_array *arrays[4]
+    cdef cnp.ndarray sign = None
+    cdef int d
+    memset(&shape, 0, sizeof(shape))
+    memset(&call, 0, sizeof(call))
+    softmax_shape(&shape, z, axis)
+    call.ndim, call.rows, call.classes = shape.ndim, shape.rows, shape.classes
+    for d in range(<int>shape.ndim):
+        call.shape[d] = shape.shape[d]
+    cdef cnp.ndarray result = np.empty(row_shape(z, axis))
+    view(&call.logits, z, axis)
+    view(&call.weights, b, axis)
+    view(&call.logsumexp, result, -1)
+    if signed:
+        sign = np.empty(row_shape(z, axis))
+        view(&call.sign, sign, -1)
+    if call.rows:
+        arrays[:] = [&call.logits, &call.weights, &call.logsumexp, &call.sign]
+        merge_rows(&call.ndim, call.shape, arrays, 4)
+        with nogil:
+            c_weighted(&call)
+    return result, sign
+
+
+cdef tuple summed_axes(object axis, int ndim):
+    """The axes that `axis` names: a whole number, several, or None for all."""
+    if axis is None:
+        return tuple(range(ndim))
+    if not isinstance(axis, tuple):
+        return (normalize_axis(axis, ndim),)
+    axes = tuple(sorted([normalize_axis(a, ndim) for a in axis]))
+    if len(set(axes)) < len(axes) or not axes:
+        raise ValueError(f"axis is {axis}; expected different axes, at least one")
+    return axes
+
+
+cdef cnp.ndarray axes_last(object array, tuple axes):
+    """The axes as one, the last: a view where strides allow, else a copy."""
+    rows = [d for d in range(array.ndim) if d not in axes]
+    shape = [array.shape[d] for d in rows]
+    return array.transpose(rows + list(axes)).reshape(
+        shape + [math.prod([array.shape[d] for d in axes])])
+
+
+cdef object weights_of(object b, object shape):
+    """b as float32 or float64, broadcast to the shape of x."""
+    array = np.asarray(b)
+    if array.dtype.kind not in "iubf" or array.dtype.itemsize > 8:
+        raise TypeError(f"b has dtype {array.dtype}; expected real numbers")
+    if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
+        array = array.astype(np.float64)
+    try:
+        return np.broadcast_to(np.require(array, requirements=["ALIGNED"]), shape)
+    except ValueError:
+        raise ValueError(f"b has shape {array.shape}; expected one that broadcasts to that of x, "
+                         f"{shape}") from None
+
+
+def _logsumexp_wide(x, axis):
+    """logsumexp in float64, whatever the dtype of x."""
+    cdef cnp.ndarray z = floating_array(x, "x")
+    z = (<object>z).astype(np.float32) if is_half(z) else z
+    axes = summed_axes(axis, cnp.PyArray_NDIM(z))
+    if len(axes) == 1:
+        too_many_dimensions(z)
+        return sums_of_rows(z, axes[0], np.float64)
+    z = axes_last(z, axes)
+    return sums_of_rows(z, cnp.PyArray_NDIM(z) - 1, np.float64)
+
+
+def logsumexp(x, *, axis=-1, b=None, keepdims=False, return_sign=False):
+    """``log(sum(b * exp(x)))`` along an axis, without overflow and without losing small sums.
 
     Parameters
     ----------
-    x : ndarray of float32 or float64
-    axis : int, default -1
+    x : ndarray of float32, float64, float16 or bfloat16
+    axis : int, tuple of int or None, default -1
+        The axis or axes to sum over; None for all. The default of `scipy.special.logsumexp` is None.
+    b : array_like of real numbers that broadcasts to the shape of `x`, optional
+        Factors of the exponentials, of any sign. Where b is 0, x takes no part, whatever it is.
     keepdims : bool, default False
-        Keep the axis, with length 1.
+        Keep the axes, with length 1.
+    return_sign : bool, default False
+        Also return the sign of the sum, and the logarithm of its absolute value. Otherwise the
+        result is NaN where the sum is negative.
 
     Returns
     -------
-    ndarray of x's dtype, or a NumPy scalar
+    result : ndarray of the dtype of `x`, or a NumPy scalar
         ``-inf`` where all are ``-inf``, ``inf`` where any is ``inf``, NaN where any is NaN.
+    sign : the same, only with `return_sign`
+        1, -1, 0 where the sum is 0, or NaN.
 
     Notes
     -----
     max + log1p(sum of the others), after Blanchard, Higham and Higham (2021),
-    doi:10.1093/imanum/draa038.
+    doi:10.1093/imanum/draa038. Where terms of opposite signs cancel, the error is relative to the
+    largest of them.
 
     Examples
     --------
     >>> float(crossent.logsumexp(np.array([0.0, -40.0])))
     4.248354255291589e-18
+    >>> crossent.logsumexp(np.array([1.0, 2.0]), b=[1, -1], return_sign=True)
+    (np.float64(1.541324854612918), np.float64(-1.0))
     """
-    return softmax_function(x, axis, None, CROSSENT_NOTHING, keepdims)
+    cdef cnp.ndarray z = floating_array(x, "x")
+    cdef cnp.ndarray weights
+    cdef object given = z, sign = None, dtype = (<object>z).dtype
+    axes = summed_axes(axis, cnp.PyArray_NDIM(z))
+    shape = tuple([1 if d in axes else n for d, n in enumerate(given.shape)])
+    if b is not None:
+        weights = weights_of(b, given.shape)
+    if b is not None and is_half(z):
+        z = given.astype(np.float32)
+    if len(axes) != 1:
+        z = axes_last(z, axes)
+        axes = (cnp.PyArray_NDIM(z) - 1,)
+        if b is not None:
+            weights = axes_last(weights, summed_axes(axis, given.ndim))
+    too_many_dimensions(z)
+    if b is not None:
+        result, sign = weighted_sums_of_rows(z, weights, axes[0], return_sign)
+    else:
+        z = (<object>z).astype(np.float32) if is_half(z) else z
+        result = sums_of_rows(z, axes[0], (<object>z).dtype)
+        if return_sign:
+            sign = np.where(np.isnan(result), result, result > -np.inf)
+    if keepdims:
+        result = result.reshape(shape)
+        sign = None if sign is None else sign.reshape(shape)
+    if not return_sign:
+        return result.astype(dtype, copy=False)[()]
+    return result.astype(dtype, copy=False)[()], sign.astype(dtype, copy=False)[()]
 
 
 def softmax(x, *, axis=-1, out=None):
@@ -67,7 +198,7 @@ def softmax(x, *, axis=-1, out=None):
 
     Parameters
     ----------
-    x : ndarray of float32 or float64
+    x : ndarray of float32, float64, float16 or bfloat16
     axis : int, default -1
     out : ndarray of x's shape and dtype, optional
         May be `x` itself.
@@ -81,7 +212,7 @@ def softmax(x, *, axis=-1, out=None):
     >>> crossent.softmax(np.array([2.0, 1.0, 0.1])).round(3)
     array([0.659, 0.242, 0.099])
     """
-    return softmax_function(x, axis, out, CROSSENT_SOFTMAX, False)
+    return _softmax_like(x, out, axis, False)
 
 
 def log_softmax(x, *, axis=-1, out=None):
@@ -94,15 +225,18 @@ def log_softmax(x, *, axis=-1, out=None):
     >>> crossent.log_softmax(np.array([0.0, -40.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return softmax_function(x, axis, out, CROSSENT_LOG_SOFTMAX, False)
+    return _softmax_like(x, out, axis, True)
 
 
-cdef object elementwise(object value, object out, crossent_elementwise function):
-    cdef cnp.ndarray x = real_array(value, "x")
+def _elementwise(value, out, function):
+    """A function of single elements."""
+    cdef cnp.ndarray x = floating_array(value, "x")
     cdef cnp.ndarray result
     cdef crossent_sigmoid call
     cdef int last = cnp.PyArray_NDIM(x) - 1
     too_many_dimensions(x)
+    if is_half(x):
+        return in_float32(_elementwise, x, out, (function,))
     memset(&call, 0, sizeof(call))
     sigmoid_shape(&call, x)
     result = output_array(out, x, None)
@@ -119,7 +253,7 @@ def sigmoid(x, *, out=None):
 
     Parameters
     ----------
-    x : ndarray of float32 or float64
+    x : ndarray of float32, float64, float16 or bfloat16
     out : ndarray of x's shape and dtype, optional
         May be `x` itself.
 
@@ -132,7 +266,7 @@ def sigmoid(x, *, out=None):
     >>> crossent.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    return elementwise(x, out, CROSSENT_SIGMOID)
+    return _elementwise(x, out, CROSSENT_SIGMOID)
 
 
 def log_sigmoid(x, *, out=None):
@@ -143,7 +277,7 @@ def log_sigmoid(x, *, out=None):
     >>> crossent.log_sigmoid(np.array([-1000.0, 40.0]))
     array([-1.00000000e+03, -4.24835426e-18])
     """
-    return elementwise(x, out, CROSSENT_LOG_SIGMOID)
+    return _elementwise(x, out, CROSSENT_LOG_SIGMOID)
 
 
 def softplus(x, *, out=None):
@@ -154,4 +288,4 @@ def softplus(x, *, out=None):
     >>> crossent.softplus(np.array([-40.0, 1000.0]))
     array([4.24835426e-18, 1.00000000e+03])
     """
-    return elementwise(x, out, CROSSENT_SOFTPLUS)
+    return _elementwise(x, out, CROSSENT_SOFTPLUS)

@@ -57,12 +57,10 @@ def set_num_threads(n):
 
     Raises
     ------
-    ValueError
-        If `n` is less than 1.
+    TypeError, ValueError
+        If `n` is no whole number, or less than 1.
     """
-    if int(n) != n or n < 1:
-        raise ValueError(f"n is {n}; expected a whole number of threads, at least 1")
-    crossent_set_num_threads(n)
+    crossent_set_num_threads(<int>whole("n", n, 1, 2**31 - 1))
 
 
 def show_config():
@@ -72,6 +70,7 @@ def show_config():
     print(f"machine: {platform.machine()}, {platform.system()}")
     print(f"instruction set: {isa()} (available: {', '.join(available_isas())})")
     print(f"threads: {get_num_threads()} ({crossent_threading().decode()})")
+    print(f"compiler: {crossent_compiler().decode()}")
 
 
 def _read_environment():

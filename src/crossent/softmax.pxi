@@ -108,7 +108,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
     def __init__(self, **options):
         cdef dict given = known_options(options, SOFTMAX_OPTIONS, "SoftmaxCrossEntropy")
         self.parse_common(options, given)
-        axis = given["axis"]
+        axis = whole("axis", given["axis"], -64, 63)
         self._axis = axis
         cdef crossent_softmax *call = &self._template
         memset(call, 0, sizeof(crossent_softmax))
@@ -390,8 +390,9 @@ def softmax_cross_entropy(logits, target, **options):
 
     Examples
     --------
-    >>> crossent.softmax_cross_entropy(np.array([[17, 0, 0]], np.float32), np.array([0]))
-    8.279874982018592e-08
+    >>> loss = crossent.softmax_cross_entropy(np.array([[17, 0, 0]], np.float32), np.array([0]))
+    >>> f"{loss:.6g}"
+    '8.27987e-08'
     """
     if options:
         return value_of(run_options(SoftmaxCrossEntropy, logits, target, None, False, options))

@@ -1,0 +1,681 @@
+#include "train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dispatch.h"
+#include "parallel.h"
+#include "train_data.h"
+#include "train_kernels.h"
+
+enum {
+    BLOCK_PARAMETERS = 1 << 14,   /* a thread updates so many at a time */
+    BLOCK_ELEMENTS = 1 << 13,     /* ... and activates so many */
+    PARALLEL_PARAMETERS = 1 << 16 /* below this a second thread costs more than it saves */
+};
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t greatest(size_t a, size_t b) { return a > b ? a : b; }
+
+/* ---- the workspace ----------------------------------------------------------------------- */
+
+/* Outputs of a layer, batch x out. With x the product and bias: `before` = x where the slope needs
+ * it, `after` = f(x), `mask` = 0 or 1 / (1 - dropout), `next` = after * mask. Where two of them hold
+ * the same numbers they are one array. */
+struct outputs {
+    char *before, *after, *mask, *next;
+    const void **rows;            /* of next */
+};
+
+/* A run of parameters of one array, for the passes over all of them. */
+struct block {
+    const struct train_layer *layer;
+    int is_bias;
+    size_t first, n;
+};
+
+struct train_work {
+    size_t batch, blocks;
+    struct matrix_context matrix;
+    size_t size;                  /* bytes of an element */
+    int copy_rows;                /* BLAS reads the first layer's rows */
+    struct outputs *outputs;
+    char *x, *delta[2], *transposed, *target;
+    const void **x_rows, **ahead, **delta_rows;
+    size_t rows_ahead;            /* how many of the next batch's rows `ahead` points to */
+    size_t *order;
+    double *weight, *losses;      /* of the batch's rows */
+    struct block *block;
+    double *squares;              /* one for each block */
+    char *memory;
+};
+
+/* Hands out aligned pieces of one allocation; counts only while base is NULL. */
+struct arena {
+    char *base;
+    size_t used;
+};
+
+static void *carve(struct arena *arena, size_t bytes)
+{
+    void *p = arena->base ? arena->base + arena->used : NULL;
+    arena->used += (bytes + 63) / 64 * 64;
+    return p;
+}
+
+static size_t block_count_of(size_t n) { return (n + BLOCK_PARAMETERS - 1) / BLOCK_PARAMETERS; }
+
+static void carve_work(struct train_work *work, const struct train_net *net, struct arena *arena)
+{
+    size_t batch = work->batch, size = work->size, widest = 0, largest = 0, blocks = 0;
+    work->outputs = carve(arena, net->layers * sizeof *work->outputs);
+    for (size_t l = 0; l < net->layers; l++) {
+        const struct train_layer *layer = &net->layer[l];
+        size_t bytes = batch * layer->out * size;
+        struct outputs o = {.before = carve(arena, bytes)};
+        o.after = layer->activation == TRAIN_GELU ? carve(arena, bytes) : o.before;
+        o.mask = layer->dropout > 0 ? carve(arena, bytes) : NULL;
+        o.next = layer->dropout > 0 ? carve(arena, bytes) : o.after;
+        o.rows = carve(arena, batch * sizeof *o.rows);
+        for (size_t r = 0; arena->base && r < batch; r++)
+            o.rows[r] = o.next + r * layer->out * size;
+        if (arena->base)
+            work->outputs[l] = o;
+        widest = greatest(widest, layer->out);
+        largest = l ? greatest(largest, layer->in * layer->out) : 0;
+        blocks += block_count_of(layer->in * layer->out) + (layer->bias != NULL);
+        blocks += layer->bias ? block_count_of(layer->out) : 0;
+    }
+    work->x = carve(arena, batch * net->layer[0].in * size);
+    work->x_rows = carve(arena, batch * sizeof *work->x_rows);
+    work->ahead = carve(arena, batch * sizeof *work->ahead);
+    work->delta_rows = carve(arena, batch * sizeof *work->delta_rows);
+    work->delta[0] = carve(arena, batch * widest * size);
+    work->delta[1] = carve(arena, batch * widest * size);
+    work->transposed = carve(arena, largest * size);
+    work->target = carve(arena, batch * greatest(1, net->layer[net->layers - 1].out) * 8);
+    work->order = carve(arena, batch * sizeof *work->order);
+    work->weight = carve(arena, batch * sizeof *work->weight);
+    work->losses = carve(arena, batch * net->layer[net->layers - 1].out * sizeof *work->losses);
+    work->block = carve(arena, blocks * sizeof *work->block);
+    work->squares = carve(arena, blocks * sizeof *work->squares);
+}
+
+static void list_blocks(struct train_work *work, const struct train_net *net)
+{
+    for (size_t l = 0; l < net->layers; l++)
+        for (int is_bias = 0; is_bias < 1 + (net->layer[l].bias != NULL); is_bias++) {
+            size_t n = net->layer[l].out * (is_bias ? 1 : net->layer[l].in);
+            for (size_t first = 0; first < n; first += BLOCK_PARAMETERS)
+                work->block[work->blocks++] = (struct block){
+                    &net->layer[l], is_bias, first, least(BLOCK_PARAMETERS, n - first)};
+        }
+}
+
+static struct matrix_context matrix_of(const struct train_net *net)
+{
+    const struct kernels *kernels = current_kernels();
+    return (struct matrix_context){
+        .kernels = net->dtype == CROSSENT_F64 ? kernels->f64->train : kernels->f32->train,
+        .blas = net->blas, .dtype = net->dtype, .threads = net->threads};
+}
+
+static int suits_blas(const struct matrix_context *matrix, const struct train_layer *layer,
+                      size_t batch)
+{
+    return matrix_suits_blas(matrix, layer->out, greatest(layer->in, batch));
+}
+
+struct train_work *train_work_new(const struct train_net *net, size_t batch)
+{
+    struct train_work *work = calloc(1, sizeof *work);
+    struct arena arena = {0};
+    if (!work)
+        return NULL;
+    work->batch = batch;
+    work->size = net->dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
+    work->matrix = matrix_of(net);
+    carve_work(work, net, &arena);
+    work->memory = calloc(arena.used + 64, 1);
+    if (!work->memory) {
+        free(work);
+        return NULL;
+    }
+    arena = (struct arena){.base = work->memory + (64 - (uintptr_t)work->memory % 64) % 64};
+    carve_work(work, net, &arena);
+    list_blocks(work, net);
+    const struct train_layer *first = &net->layer[0];
+    work->copy_rows = net->blas.sgemm && suits_blas(&work->matrix, first, batch);
+    return work;
+}
+
+int train_suits_blas(const struct train_net *net, size_t batch)
+{
+    struct matrix_context matrix = matrix_of(net);
+    for (size_t l = 0; l < net->layers; l++)
+        if (suits_blas(&matrix, &net->layer[l], batch))
+            return 1;
+    return 0;
+}
+
+void train_work_free(struct train_work *work)
+{
+    if (work)
+        free(work->memory);
+    free(work);
+}
+
+/* ---- forward ----------------------------------------------------------------------------- */
+
+struct activation_run {
+    const struct train_kernels *kernels;
+    enum train_activation f;
+    const char *before;
+    char *after, *grad;           /* grad: differentiate instead of activate */
+    size_t n, size;
+};
+
+static void activation_task(void *run_, size_t begin, size_t end)
+{
+    const struct activation_run *run = run_;
+    size_t first = begin * BLOCK_ELEMENTS, n = least(run->n, end * BLOCK_ELEMENTS) - first;
+    size_t at = first * run->size;
+    if (run->grad)
+        run->kernels->differentiate(run->f, run->before + at, run->after + at, run->grad + at, n);
+    else
+        run->kernels->activate(run->f, run->before + at, run->after + at, n);
+}
+
+/* after = f(before), or grad *= f'(before). */
+static void activate_layer(const struct train_work *work, const struct train_layer *layer,
+                           const struct outputs *o, size_t rows, char *grad)
+{
+    struct activation_run run = {work->matrix.kernels, layer->activation, o->before, o->after, grad,
+                                 rows * layer->out, work->size};
+    if (layer->activation == TRAIN_IDENTITY)
+        return;
+    parallel_for((run.n + BLOCK_ELEMENTS - 1) / BLOCK_ELEMENTS, work->matrix.threads,
+                 activation_task, &run);
+}
+
+/* mask = 1 / (1 - dropout) where the element's random number is at least `dropout`, else 0. */
+static void draw_mask(const struct train_work *work, const struct train_layer *layer, char *mask,
+                      size_t n, uint64_t stream)
+{
+    uint64_t limit = (uint64_t)(layer->dropout * 0x1p53);
+    double kept = 1 / (1 - layer->dropout);
+    for (size_t i = 0; i < n; i++) {
+        double value = random_next(&stream) >> 11 < limit ? 0 : kept;
+        if (work->size == sizeof(float))
+            ((float *)mask)[i] = (float)value;
+        else
+            ((double *)mask)[i] = value;
+    }
+}
+
+/* `stream`: random numbers of this batch's dropout, or NULL to leave it out. */
+static void forward(const struct train_net *net, struct train_work *work, size_t n,
+                    const uint64_t *stream)
+{
+    const void *const *rows = work->x_rows;
+    for (size_t l = 0; l < net->layers; l++) {
+        const struct train_layer *layer = &net->layer[l];
+        const struct outputs *o = &work->outputs[l];
+        struct product product = {.m = n, .n = layer->out, .k = layer->in, .a = rows,
+                                  .a_stride = l || work->copy_rows ? layer->in : 0,
+                                  .ahead = l == 0 && n <= work->rows_ahead ? work->ahead : NULL,
+                                  .b = layer->weight, .b_stride = layer->out,
+                                  .c = o->before, .c_stride = layer->out, .start = layer->bias};
+        matrix_multiply(&work->matrix, &product);
+        activate_layer(work, layer, o, n, NULL);
+        if (layer->dropout > 0) {
+            memcpy(o->next, o->after, n * layer->out * work->size);
+            if (stream) {
+                draw_mask(work, layer, o->mask, n * layer->out, random_mix(*stream + l));
+                work->matrix.kernels->multiply_elements(o->next, o->mask, n * layer->out);
+            }
+        }
+        rows = o->rows;
+    }
+}
+
+/* ---- the loss ---------------------------------------------------------------------------- */
+
+/* Weight of a row, 0 where it takes no part. Softmax weighs classes itself. */
+static double row_weight(const struct train_run *run, size_t row)
+{
+    const struct train_loss *loss = &run->loss;
+    double weight = run->data.weight ? run->data.weight[row] : 1;
+    if (loss->elementwise && loss->class_weight) {
+        int64_t label = train_label(&run->data, row);
+        weight *= label >= 0 && (uint64_t)label < loss->classes ? loss->class_weight[label] : 1;
+    }
+    if (!loss->elementwise && loss->softmax.ignored) {
+        int64_t label = train_label(&run->data, row);
+        for (size_t i = 0; i < loss->softmax.ignored; i++)
+            weight = label == loss->softmax.ignore[i] ? 0 : weight;
+    }
+    return weight;
+}
+
+/* Of n rows at `order`, those that take part, to work->order; the others are never read. */
+static size_t choose_rows(const struct train_run *run, const size_t *order, size_t n)
+{
+    struct train_work *work = run->work;
+    size_t kept = 0;
+    for (size_t r = 0; r < n; r++) {
+        double weight = row_weight(run, order[r]);
+        work->order[kept] = order[r];
+        work->weight[kept] = weight;
+        kept += weight != 0;
+    }
+    return kept;
+}
+
+/* What a mean over a batch of `rows` rows divides by, `count` of which took part with the sum of
+ * weights `weight`. */
+static double divisor_of(const struct train_loss *loss, double weight, size_t count, size_t rows)
+{
+    switch (loss->divisor) {
+    case TRAIN_VALID: return (double)count;
+    case TRAIN_ROWS: return (double)rows;
+    case TRAIN_NUMBER: return loss->number;
+    default: return weight;
+    }
+}
+
+static void set_array(struct crossent_array *array, void *data, enum crossent_dtype dtype,
+                      size_t bytes, size_t row)
+{
+    *array = (struct crossent_array){.data = data, .dtype = dtype, .stride = {(ptrdiff_t)row},
+                                     .step = (ptrdiff_t)bytes};
+}
+
+/* The sum of n weighted losses, and the gradients of `columns` logits each times the weights. */
+static double apply_weights(const struct train_work *work, char *grad, size_t n, size_t columns)
+{
+    int is_float = work->size == sizeof(float);
+    double total = 0;
+    for (size_t r = 0; r < n; r++)
+        for (size_t j = 0; j < columns; j++) {
+            size_t at = r * columns + j;
+            total += work->weight[r] *
+                     (is_float ? (double)((const float *)work->losses)[at] : work->losses[at]);
+            if (grad && is_float)
+                ((float *)grad)[at] *= (float)work->weight[r];
+            else if (grad)
+                ((double *)grad)[at] *= work->weight[r];
+        }
+    return total;
+}
+
+/* Each of these fills in the batch's n rows, calls the loss and adds the sum of weighted losses, and
+ * what a mean of `rows` rows divides by, to the sums. The gradient of that sum goes to `grad`, which
+ * may be NULL. */
+static int sigmoid_batch(struct train_run *run, size_t n, size_t rows, void *grad,
+                         struct train_sums *sums)
+{
+    struct train_work *work = run->work;
+    struct crossent_sigmoid call = run->loss.sigmoid;
+    size_t columns = run->net.layer[run->net.layers - 1].out, row = columns * work->size;
+    int weighted = run->data.weight || run->loss.class_weight;
+    call.ndim = 1;
+    call.shape[0] = call.rows = n;
+    call.classes = columns;
+    call.coefficient = 1;
+    call.threads = 1;
+    set_array(&call.logits, work->outputs[run->net.layers - 1].next, run->net.dtype, work->size,
+              row);
+    set_array(&call.target, work->target, run->data.target_dtype,
+              target_bytes(&run->data) / columns, target_bytes(&run->data));
+    if (grad)
+        set_array(&call.out, grad, run->net.dtype, work->size, row);
+    if (weighted)
+        set_array(&call.loss, work->losses, run->net.dtype, work->size, row);
+    int status = crossent_sigmoid(&call);
+    double weight = 0;
+    for (size_t r = 0; r < n; r++)
+        weight += work->weight[r];
+    sums->loss += weighted ? apply_weights(work, grad, n, columns) : call.total;
+    sums->divisor += divisor_of(&run->loss, weight * (double)columns, n * columns, rows * columns);
+    return status;
+}
+
+static int softmax_batch(struct train_run *run, size_t n, size_t rows, void *grad,
+                         struct train_sums *sums)
+{
+    struct train_work *work = run->work;
+    struct crossent_softmax call = run->loss.softmax;
+    size_t columns = run->net.layer[run->net.layers - 1].out, row = columns * work->size;
+    size_t target = target_bytes(&run->data);
+    call.ndim = 1;
+    call.shape[0] = call.rows = n;
+    call.classes = columns;
+    call.coefficient = 1;
+    call.threads = 1;
+    call.output = grad ? CROSSENT_GRADIENT : CROSSENT_NOTHING;
+    set_array(&call.logits, work->outputs[run->net.layers - 1].next, run->net.dtype, work->size,
+              row);
+    set_array(&call.target, work->target, run->data.target_dtype,
+              run->data.target_columns ? target / run->data.target_columns : 0, target);
+    if (grad)
+        set_array(&call.out, grad, run->net.dtype, work->size, row);
+    if (run->data.weight)
+        set_array(&call.sample_weight, work->weight, CROSSENT_F64, 0, sizeof(double));
+    call.weight = (double)n;
+    call.count = n;
+    int status = CROSSENT_OK;
+    if (run->data.weight || call.class_weight)
+        status = crossent_weigh(&call);
+    double divisor = divisor_of(&run->loss, call.weight, call.count, rows);
+    if (status == CROSSENT_OK)
+        status = crossent_softmax(&call);
+    run->fault_row = status == CROSSENT_BAD_LABEL ? work->order[call.fault_row] : 0;
+    sums->loss += call.total;
+    sums->divisor += divisor;
+    return status;
+}
+
+static int batch_loss(struct train_run *run, size_t n, size_t rows, void *grad,
+                      struct train_sums *sums)
+{
+    return run->loss.elementwise ? sigmoid_batch(run, n, rows, grad, sums)
+                                 : softmax_batch(run, n, rows, grad, sums);
+}
+
+/* Element i of logits or targets. */
+static double number_at(const char *p, enum crossent_dtype dtype, size_t i)
+{
+    switch (dtype) {
+    case CROSSENT_F32: return ((const float *)p)[i];
+    case CROSSENT_F64: return ((const double *)p)[i];
+    default: {
+        struct train_data one = {.target = p, .target_dtype = dtype};
+        return (double)train_label(&one, i);
+    }
+    }
+}
+
+static size_t largest(const char *p, enum crossent_dtype dtype, size_t n)
+{
+    size_t best = 0;
+    for (size_t j = 1; j < n; j++)
+        if (number_at(p, dtype, j) > number_at(p, dtype, best))
+            best = j;
+    return best;
+}
+
+/* Rows whose prediction is right: the largest logit is the label's (or the likeliest class's); of a
+ * sigmoid, every logit lies on its target's side. */
+static size_t count_correct(const struct train_run *run, size_t n)
+{
+    const struct train_work *work = run->work;
+    const char *logits = work->outputs[run->net.layers - 1].next;
+    size_t columns = run->net.layer[run->net.layers - 1].out, correct = 0;
+    for (size_t r = 0; r < n; r++, logits += columns * work->size) {
+        const char *target = work->target + r * target_bytes(&run->data);
+        if (run->loss.elementwise) {
+            size_t right = 0;
+            for (size_t j = 0; j < columns; j++)
+                right += (number_at(logits, run->net.dtype, j) > 0) ==
+                         (number_at(target, run->data.target_dtype, j) > 0.5);
+            correct += right == columns;
+        } else {
+            size_t guess = largest(logits, run->net.dtype, columns);
+            correct += run->data.target_columns
+                           ? guess == largest(target, run->data.target_dtype, columns)
+                           : (int64_t)guess == train_label(&run->data, work->order[r]);
+        }
+    }
+    return correct;
+}
+
+/* ---- backward ---------------------------------------------------------------------------- */
+
+/* From the loss's gradient in delta[0] to the gradients of all parameters, which are added to what
+ * is there where `accumulate` says so. */
+static void backward(const struct train_net *net, struct train_work *work, size_t n, int accumulate)
+{
+    const struct train_kernels *kernels = work->matrix.kernels;
+    char *delta = work->delta[0], *below = work->delta[1];
+    for (size_t l = net->layers; l-- > 0;) {
+        const struct train_layer *layer = &net->layer[l];
+        const void *const *rows = l ? work->outputs[l - 1].rows : work->x_rows;
+        struct product product = {.m = layer->in, .n = layer->out, .k = n, .a = rows,
+                                  .a_stride = l || work->copy_rows ? layer->in : 0, .transposed = 1,
+                                  .b = delta, .b_stride = layer->out, .c = layer->weight_grad,
+                                  .c_stride = layer->out, .accumulate = accumulate};
+        matrix_multiply(&work->matrix, &product);
+        if (layer->bias)
+            kernels->column_sums(delta, layer->bias_grad, n, layer->out, accumulate);
+        if (l == 0)
+            break;
+        const struct outputs *o = &work->outputs[l - 1];
+        for (size_t r = 0; r < n; r++)
+            work->delta_rows[r] = delta + r * layer->out * work->size;
+        struct product down = {.m = n, .n = layer->in, .k = layer->out, .a = work->delta_rows,
+                               .a_stride = layer->out, .b = layer->weight, .b_stride = layer->out,
+                               .c = below, .c_stride = layer->in};
+        matrix_multiply_transposed(&work->matrix, &down, work->transposed);
+        if (o->mask)
+            kernels->multiply_elements(below, o->mask, n * layer->in);
+        activate_layer(work, &net->layer[l - 1], o, n, below);
+        char *kept = delta;
+        delta = below;
+        below = kept;
+    }
+}
+
+/* ---- one step ---------------------------------------------------------------------------- */
+
+static void add_sums(struct train_sums *to, const struct train_sums *from)
+{
+    to->loss += from->loss;
+    to->divisor += from->divisor;
+    to->correct += from->correct;
+    to->rows += from->rows;
+}
+
+/* The chosen rows, and where the `next` rows of the order are that will be read after them. */
+static void take_batch(struct train_run *run, size_t n, const size_t *after, size_t next)
+{
+    struct train_work *work = run->work;
+    find_rows(&run->data, after, next, work->ahead);
+    work->rows_ahead = next;
+    take_rows(&run->data, work->order, n, run->net.layer[0].in, work->size, work->x,
+              work->copy_rows, work->x_rows);
+    if (run->data.target)
+        take_targets(&run->data, work->order, n, work->target);
+}
+
+/* Why the loss is not finite: the first row with NaN or infinity, or not the data. */
+static int blame(struct train_run *run, size_t n)
+{
+    const struct train_work *work = run->work;
+    size_t features = run->net.layer[0].in;
+    for (size_t r = 0; r < n; r++)
+        if (!isfinite(work->matrix.kernels->sum_of_squares(work->x_rows[r], features))) {
+            run->fault_row = work->order[r];
+            return TRAIN_BAD_ROW;
+        }
+    return TRAIN_BAD_LOSS;
+}
+
+/* Forward, loss and backward of those of `rows` rows that take part; `next` rows will follow. */
+static int one_batch(struct train_run *run, const size_t *order, size_t rows, size_t next,
+                     const uint64_t *stream, struct train_sums *sums)
+{
+    struct train_work *work = run->work;
+    size_t n = choose_rows(run, order, rows);
+    struct train_sums own = {.rows = n};
+    if (n == 0) {
+        sums->divisor += divisor_of(&run->loss, 0, 0, rows);
+        return CROSSENT_OK;
+    }
+    take_batch(run, n, order + rows, next);
+    forward(&run->net, work, n, stream);
+    int status = batch_loss(run, n, rows, work->delta[0], &own);
+    if (status == CROSSENT_BAD_LOGITS || (status == CROSSENT_OK && !isfinite(own.loss)))
+        return blame(run, n);
+    if (status != CROSSENT_OK)
+        return status;
+    own.correct = count_correct(run, n);
+    backward(&run->net, work, n, sums->rows > 0);
+    add_sums(sums, &own);
+    return CROSSENT_OK;
+}
+
+static void squares_task(void *run_, size_t begin, size_t end)
+{
+    struct train_run *run = run_;
+    struct train_work *work = run->work;
+    for (size_t b = begin; b < end; b++) {
+        const struct block *block = &work->block[b];
+        const char *grad = block->is_bias ? block->layer->bias_grad : block->layer->weight_grad;
+        work->squares[b] = work->matrix.kernels->sum_of_squares(grad + block->first * work->size,
+                                                                block->n);
+    }
+}
+
+static void update_task(void *run_, size_t begin, size_t end)
+{
+    struct train_run *run = run_;
+    struct train_work *work = run->work;
+    struct train_update plain = run->update;
+    plain.l2 = plain.l1 = plain.decay = 0;
+    for (size_t b = begin; b < end; b++) {
+        const struct block *block = &work->block[b];
+        const struct train_layer *layer = block->layer;
+        void *const *state = block->is_bias ? layer->bias_state : layer->weight_state;
+        size_t at = block->first * work->size;
+        char *p = block->is_bias ? layer->bias : layer->weight;
+        const char *grad = block->is_bias ? layer->bias_grad : layer->weight_grad;
+        work->matrix.kernels->update(block->is_bias ? &plain : &run->update, p + at, grad + at,
+                                     state[0] ? (char *)state[0] + at : NULL,
+                                     state[1] ? (char *)state[1] + at : NULL, block->n);
+    }
+}
+
+static void over_parameters(struct train_run *run, void (*task)(void *, size_t, size_t))
+{
+    const struct train_work *work = run->work;
+    int small = work->blocks * BLOCK_PARAMETERS < PARALLEL_PARAMETERS;
+    parallel_for(work->blocks, small ? 1 : run->net.threads, task, run);
+}
+
+/* The gradients hold sums over the step's rows; `divisor` makes them means. */
+static int update_parameters(struct train_run *run, double divisor, double rate)
+{
+    struct train_update *u = &run->update;
+    double norm = 0;
+    over_parameters(run, squares_task);
+    for (size_t b = 0; b < run->work->blocks; b++)
+        norm += run->work->squares[b];
+    norm = sqrt(norm) / divisor;
+    if (!isfinite(norm))
+        return TRAIN_BAD_GRADIENT;
+    u->scale = (norm > run->clip ? run->clip / norm : 1) / divisor;
+    u->rate = rate;
+    u->correction1 = 1 - pow(u->beta1, (double)(run->step + 1));
+    u->correction2 = 1 - pow(u->beta2, (double)(run->step + 1));
+    over_parameters(run, update_task);
+    return CROSSENT_OK;
+}
+
+/* `accumulate` batches and one update. */
+static int one_step(struct train_run *run)
+{
+    struct train_sums sums = {0};
+    size_t position = run->position, rows = run->batch * run->accumulate;
+    size_t end = position + least(rows, run->length - position);
+    double rate = run->rates[position / rows];
+    int status = CROSSENT_OK;
+    for (size_t done = 0; position < end; done++) {
+        size_t n = least(run->batch, end - position);
+        uint64_t stream = random_stream(~run->seed, run->step * run->accumulate + done);
+        size_t next = least(run->batch, run->length - position - n);
+        status = one_batch(run, run->order + position, n, next, &stream, &sums);
+        if (status != CROSSENT_OK)
+            return status;
+        position += n;
+    }
+    if (sums.rows > 0 && sums.divisor > 0) {    /* else no row of the step takes part */
+        status = update_parameters(run, sums.divisor, rate);
+        if (status != CROSSENT_OK)
+            return status;
+        run->step++;
+    }
+    run->position = end;
+    add_sums(&run->sums, &sums);
+    return CROSSENT_OK;
+}
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int train_batches(struct train_run *run, double seconds)
+{
+    double until = seconds_now() + seconds;
+    int status = CROSSENT_OK;
+    while (status == CROSSENT_OK && run->position < run->length) {
+        status = one_step(run);
+        if (seconds_now() >= until)
+            break;
+    }
+    return status;
+}
+
+static void scale_gradient(const struct train_work *work, char *grad, size_t n, double factor)
+{
+    for (size_t i = 0; i < n; i++)
+        if (work->size == sizeof(float))
+            ((float *)grad)[i] *= (float)factor;
+        else
+            ((double *)grad)[i] *= factor;
+}
+
+int train_gradients(struct train_run *run)
+{
+    for (size_t at = 0; at < run->length; at += run->batch) {
+        size_t n = least(run->batch, run->length - at);
+        int status = one_batch(run, run->order + at, n, 0, NULL, &run->sums);
+        if (status != CROSSENT_OK)
+            return status;
+    }
+    for (size_t l = 0; l < run->net.layers && run->sums.divisor > 0; l++) {
+        const struct train_layer *layer = &run->net.layer[l];
+        scale_gradient(run->work, layer->weight_grad, layer->in * layer->out,
+                       1 / run->sums.divisor);
+        if (layer->bias)
+            scale_gradient(run->work, layer->bias_grad, layer->out, 1 / run->sums.divisor);
+    }
+    return CROSSENT_OK;
+}
+
+int train_evaluate(struct train_run *run, size_t begin, size_t n, void *out)
+{
+    struct train_work *work = run->work;
+    struct train_sums sums = {0};
+    size_t columns = run->net.layer[run->net.layers - 1].out, rows = n;
+    for (size_t r = 0; r < n; r++)
+        work->order[r] = begin + r;
+    if (run->data.target)
+        n = choose_rows(run, work->order, n);
+    take_batch(run, n, NULL, 0);
+    forward(&run->net, work, n, NULL);
+    if (out)
+        memcpy(out, work->outputs[run->net.layers - 1].next, n * columns * work->size);
+    if (!run->data.target || n == 0)
+        return CROSSENT_OK;
+    int status = batch_loss(run, n, rows, NULL, &sums);
+    sums.rows = n;
+    sums.correct = count_correct(run, n);
+    add_sums(&run->sums, &sums);
+    return status == CROSSENT_BAD_LOGITS ? CROSSENT_OK : status;    /* the loss says it */
+}

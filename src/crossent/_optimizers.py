@@ -1,0 +1,221 @@
+"""What `crossent.train` is told and what it tells: optimisers, schedules, history, errors."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+
+class DivergenceError(ArithmeticError):
+    """The loss or its gradient stopped being finite; the message names the step.
+
+    The parameters are those after the last good step.
+    """
+
+
+def training_stopped(row, what, step):
+    """The exception for a step that could not be done."""
+    left = f"the parameters are those after step {step - 1}" if step > 1 else "nothing was changed"
+    if row is not None:
+        return ValueError(
+            f"X[{row}] holds NaN or infinity (found in step {step}); expected finite numbers; {left}"
+        )
+    return DivergenceError(
+        f"the {what} of step {step} is not finite; {left}. A smaller learning rate or clip= may help"
+    )
+
+
+def _number(name, value, low, high=np.inf):
+    if not (np.isscalar(value) and low <= value <= high):
+        raise ValueError(f"{name} is {value!r}; expected a number from {low} to {high}")
+
+
+# ---------------------------------------------------------------- schedules
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The learning rate stays as it is."""
+
+    def __call__(self, step, steps_per_epoch, steps):
+        return np.ones(len(step))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The learning rate is multiplied by `factor` every `epochs` epochs."""
+
+    epochs: float
+    factor: float = 0.1
+
+    def __call__(self, step, steps_per_epoch, steps):
+        return self.factor ** np.floor(step / (self.epochs * steps_per_epoch))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to `final` over the whole `fit` (Loshchilov and Hutter, 2017)."""
+
+    final: float = 0.0
+
+    def __call__(self, step, steps_per_epoch, steps):
+        return self.final + (1 - self.final) * (1 + np.cos(np.pi * step / steps)) / 2
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Rises in a straight line over the first `epochs` epochs, then follows another schedule."""
+
+    epochs: float
+    then: object = Constant()
+
+    def __call__(self, step, steps_per_epoch, steps):
+        rise = (step + 1) / max(1.0, self.epochs * steps_per_epoch)
+        return np.minimum(1, rise) * self.then(step, steps_per_epoch, steps)
+
+
+# ---------------------------------------------------------------- optimisers
+
+
+@dataclass
+class _Optimizer:
+    """Options common to all; L2 and L1 act on weights, not on biases."""
+
+    lr: float = 0.01
+    l2: float = 0.0
+    l1: float = 0.0
+    clip: float | None = None
+    schedule: object = field(default_factory=Constant)
+
+    # What the core reads of every optimiser; the classes below replace theirs by fields.
+    moments: ClassVar[int] = 0
+    momentum: ClassVar[float] = 0.0
+    nesterov: ClassVar[bool] = False
+    beta1: ClassVar[float] = 0.0
+    beta2: ClassVar[float] = 0.0
+    epsilon: ClassVar[float] = 0.0
+    weight_decay: ClassVar[float] = 0.0
+
+    def __post_init__(self):
+        for name in ("lr", "l2", "l1", "weight_decay"):
+            _number(name, getattr(self, name), 0)
+        if self.clip is not None:
+            _number("clip", self.clip, np.nextafter(0, 1))
+        for name in ("momentum", "beta1", "beta2"):
+            _number(name, getattr(self, name), 0, np.nextafter(1, 0))
+        if not callable(self.schedule):
+            raise TypeError(
+                f"schedule is {self.schedule!r}; expected Constant(), Steps(...), Cosine(...), "
+                "WarmUp(...) or a function of (step, steps_per_epoch, steps)"
+            )
+
+
+@dataclass
+class SGD(_Optimizer):
+    """Stochastic gradient descent: ``m = momentum * m + g; p -= lr * m``.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate.
+    l2, l1 : float
+        Strengths of the penalties ``l2 / 2 * sum(W**2)`` and ``l1 * sum(abs(W))``; biases have none.
+    clip : float, optional
+        Largest Euclidean norm of the whole gradient; a longer one is shortened to it.
+    schedule : callable, optional
+        `Constant`, `Steps`, `Cosine`, `WarmUp`, or a function of an array of step numbers (from 0),
+        the steps of an epoch and of the whole fit, that returns factors of `lr`.
+    momentum : float
+    nesterov : bool
+        ``p -= lr * (g + momentum * m)`` instead.
+
+    Examples
+    --------
+    >>> from crossent.train import SGD, Cosine
+    >>> SGD(0.1, momentum=0.9, schedule=Cosine()).momentum
+    0.9
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def moments(self):
+        return 1 if self.momentum else 0
+
+
+@dataclass
+class Adam(_Optimizer):
+    """Adam (Kingma and Ba, 2015) with bias correction; `l2` is added to the gradient.
+
+    Parameters
+    ----------
+    lr, l2, l1, clip, schedule
+        As for `SGD`.
+    beta1, beta2, epsilon : float
+        ``p -= lr * m / (sqrt(v) + epsilon)``, m and v being the corrected running means of the
+        gradient and of its square.
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    moments: ClassVar[int] = 2
+
+
+@dataclass
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): ``W -= lr * weight_decay * W``.
+
+    Parameters
+    ----------
+    lr, l2, l1, clip, schedule, beta1, beta2, epsilon
+        As for `Adam`.
+    weight_decay : float
+        Of weights, not of biases.
+    """
+
+    weight_decay: float = 0.01
+
+
+# ---------------------------------------------------------------- history
+
+
+@dataclass
+class History:
+    """What happened, one number an epoch: lists named after the columns.
+
+    Attributes
+    ----------
+    loss, accuracy : list of float
+        Means over the rows of the epoch, each as the network was when its batch came.
+    lr, seconds : list of float
+        Learning rate of the epoch's last step; time of the epoch.
+    val_loss, val_accuracy : list of float
+        On the validation set at the end of the epoch; empty without one.
+    best_epoch : int
+        Index of the epoch with the least validation loss (-1 without one).
+    """
+
+    loss: list = field(default_factory=list)
+    accuracy: list = field(default_factory=list)
+    lr: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    val_loss: list = field(default_factory=list)
+    val_accuracy: list = field(default_factory=list)
+    best_epoch: int = -1
+
+    def plot(self, axes=None):
+        """Draws the losses against the epoch with matplotlib; returns the axes."""
+        if axes is None:
+            from matplotlib.figure import Figure
+
+            axes = Figure(layout="constrained").subplots()
+        epochs = range(1, len(self.loss) + 1)
+        axes.plot(epochs, self.loss, label="training")
+        if self.val_loss:
+            axes.plot(epochs, self.val_loss, label="validation")
+        axes.set(xlabel="epoch", ylabel="mean loss", yscale="log")
+        axes.legend()
+        return axes

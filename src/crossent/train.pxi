@@ -1,0 +1,242 @@
+# The mini-batch loop of csrc/train.h. `train.py` checks the arguments and allocates the arrays; here
+# they become pointers, and stay referenced as long as C may read them.
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from libc.math cimport INFINITY
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport calloc, free
+
+from crossent.training cimport *
+
+cdef enum:
+    SLICES_PER_SECOND = 20    # how often the loop looks for Ctrl-C
+
+# In the order of csrc/train.h.
+ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "gelu")
+ELEMENTWISE_OPTIONS = {"reduction", "normalizer", "empty", "nonfinite", "threads"}
+SAMPLINGS = ("all", "over", "under", "balanced")
+
+
+cdef void *_address(object array) noexcept:
+    return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray>array)
+
+
+cdef void *_blas_function(str name) except NULL:
+    """A function of SciPy's BLAS. Its capsule is named after the C signature."""
+    from scipy.linalg import cython_blas
+    capsule = cython_blas.__pyx_capi__[name]
+    if b"int *, int *, int *" not in PyCapsule_GetName(capsule):
+        raise ImportError(f"SciPy's {name} takes no 32-bit integers: "
+                          f"{PyCapsule_GetName(capsule).decode()}")
+    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
+
+cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to) except -1:
+    """The call of a loss object with its options set, rows and arrays still empty."""
+    memset(to, 0, sizeof(train_loss))
+    to.elementwise = isinstance(loss, SigmoidCrossEntropy)
+    if isinstance(loss, SoftmaxCrossEntropy):
+        (<SoftmaxCrossEntropy>loss).prepare(&to.softmax, classes)
+        if (<SoftmaxCrossEntropy>loss)._class_mask is not None:
+            raise ValueError("loss has class_mask, which belongs to the rows of one call; expected a "
+                             "loss without it")
+        if to.softmax.nonfinite == CROSSENT_PROPAGATE:      # the loop stops there, and says where
+            to.softmax.nonfinite = CROSSENT_REPORT
+    else:
+        strange = (<_Loss>loss)._options.keys() - ELEMENTWISE_OPTIONS
+        if strange:
+            raise ValueError(f"loss has {', '.join(sorted(strange))}, which the loop does not take "
+                             "from a SigmoidCrossEntropy; expected one without")
+    if (<_Loss>loss)._reduction != MEAN:
+        raise ValueError("loss has another reduction than 'mean'; the loop minimises the mean over "
+                         "the rows of a step")
+    normalizer = (<_Loss>loss)._normalizer
+    if normalizer is None or isinstance(normalizer, str):
+        to.divisor = <train_divisor>one_of("normalizer", normalizer or "weight",
+                                           ("weight", "valid", "batch"))
+    else:
+        to.divisor, to.number = TRAIN_NUMBER, normalizer
+    return 0
+
+
+cdef class _Loop:
+    """One network bound to data, loss and optimiser.
+
+    `layers` lists (weight, bias, activation, dropout, gradients, moments): the last two are pairs for
+    weight and bias, each moment None or up to two arrays.
+    """
+    cdef train_run run
+    cdef train_chunk *chunks
+    cdef object held, target
+
+    def __cinit__(self):
+        memset(&self.run, 0, sizeof(self.run))
+        self.chunks = NULL
+
+    def __dealloc__(self):
+        train_work_free(self.run.work)
+        free(self.run.net.layer)
+        free(self.chunks)
+
+    def __init__(self, list layers, size_t batch, int threads):
+        cdef size_t l
+        cdef train_layer *layer
+        self.held = {"layers": layers}
+        self.run.net.layers = len(layers)
+        self.run.net.layer = <train_layer *>calloc(len(layers), sizeof(train_layer))
+        if self.run.net.layer == NULL:
+            raise MemoryError("crossent: no memory for the layers")
+        self.run.net.dtype = dtype_of(layers[0][0])
+        self.run.net.threads = threads
+        self.run.batch = batch
+        self.run.accumulate = 1
+        self.run.clip = INFINITY
+        for l in range(len(layers)):
+            layer = &self.run.net.layer[l]
+            weight, bias, activation, dropout, grads, moments = layers[l]
+            layer.inputs, layer.out = weight.shape
+            layer.activation = <train_activation><int>ACTIVATIONS.index(activation)
+            layer.dropout = dropout
+            layer.weight = _address(weight)
+            layer.bias = _address(bias)
+            layer.weight_grad = _address(grads[0])
+            layer.bias_grad = _address(grads[1])
+            for i in range(2):
+                layer.weight_state[i] = _address(moments[0][i])
+                layer.bias_state[i] = _address(moments[1][i])
+
+    def prepare(self):
+        """Allocates the workspace; True if BLAS is in use, which must then keep to one thread."""
+        if train_suits_blas(&self.run.net, self.run.batch):
+            try:
+                self.run.net.blas.sgemm = _blas_function("sgemm")
+                self.run.net.blas.dgemm = _blas_function("dgemm")
+            except ImportError:
+                self.run.net.blas.sgemm = NULL      # our own kernels do, more slowly
+        self.run.work = train_work_new(&self.run.net, self.run.batch)
+        if self.run.work == NULL:
+            raise MemoryError("crossent: no memory for the activations of a batch")
+        return self.run.net.blas.sgemm != NULL
+
+    def bind(self, list chunks, target, sample_weight, loss, class_weight):
+        """Rows of `chunks`, contiguous `target` or None, weights of double or None."""
+        cdef size_t i, begin = 0
+        cdef cnp.ndarray array
+        self.held.update(chunks=chunks, weight=sample_weight, class_weight=class_weight, loss=loss)
+        self.target = target
+        free(self.chunks)
+        self.chunks = <train_chunk *>calloc(len(chunks), sizeof(train_chunk))
+        if self.chunks == NULL:
+            raise MemoryError("crossent: no memory for the chunks")
+        for i in range(len(chunks)):
+            array = chunks[i]
+            self.chunks[i].data = <char *>cnp.PyArray_DATA(array)
+            self.chunks[i].stride = cnp.PyArray_STRIDE(array, 0)
+            self.chunks[i].step = cnp.PyArray_STRIDE(array, 1)
+            self.chunks[i].begin = begin
+            begin += cnp.PyArray_DIM(array, 0)
+        self.run.data.rows = begin
+        self.run.data.chunks = len(chunks)
+        self.run.data.chunk = self.chunks
+        self.run.data.target = <char *>_address(target)
+        if target is not None:
+            self.run.data.target_dtype = dtype_of(target)
+            self.run.data.target_columns = target.shape[1] if target.ndim == 2 else 0
+            _loss_template(loss, self.outputs(), &self.run.loss)
+        self.run.data.weight = <double *>_address(sample_weight)
+        if class_weight is not None:
+            self.run.loss.class_weight = <double *>_address(class_weight)
+            self.run.loss.classes = len(class_weight)
+            if self.run.loss.softmax.class_weight != NULL:
+                raise ValueError("class_weight is given twice, in loss and as an argument")
+            self.run.loss.softmax.class_weight = <double *>_address(class_weight)
+        memset(&self.run.sums, 0, sizeof(self.run.sums))
+
+    def optimize(self, optimizer, uint64_t step, uint64_t seed, size_t accumulate):
+        cdef train_update *u = &self.run.update
+        u.optimizer = TRAIN_ADAM if optimizer.moments == 2 else TRAIN_SGD
+        u.l2, u.l1, u.decay = optimizer.l2, optimizer.l1, optimizer.weight_decay
+        u.momentum, u.nesterov = optimizer.momentum, optimizer.nesterov
+        u.beta1, u.beta2, u.epsilon = optimizer.beta1, optimizer.beta2, optimizer.epsilon
+        self.run.clip = INFINITY if optimizer.clip is None else optimizer.clip
+        self.run.step, self.run.seed, self.run.accumulate = step, seed, accumulate
+
+    def order(self, str sampling, size_t classes, uint64_t epoch, bint shuffle):
+        """Draws the rows of an epoch; returns how many there are."""
+        cdef train_sampling how = <train_sampling><int>SAMPLINGS.index(sampling)
+        cdef size_t length = train_order_length(&self.run.data, how, classes)
+        cdef cnp.ndarray order = np.empty(length, np.uintp)
+        self.held["order"] = order
+        self.run.order = <size_t *>cnp.PyArray_DATA(order)
+        self.run.length = length
+        self.run.position = 0
+        if length:
+            self.check(train_order(self.run.order, length, &self.run.data, how, classes,
+                                   self.run.seed, epoch, shuffle))
+        return length
+
+    def epoch(self, cnp.ndarray rates, size_t length, progress):
+        """Runs the first `length` rows of the order; calls `progress(rows done)` now and then."""
+        cdef int status = 0
+        memset(&self.run.sums, 0, sizeof(self.run.sums))
+        self.held["rates"] = rates
+        self.run.rates = <double *>cnp.PyArray_DATA(rates)
+        self.run.length = length
+        while self.run.position < length and status == 0:
+            with nogil:
+                status = train_batches(&self.run, 1.0 / SLICES_PER_SECOND)
+            PyErr_CheckSignals()
+            if progress is not None:
+                progress(self.run.position)
+        self.check(status)
+
+    def gradients(self):
+        cdef int status
+        with nogil:
+            status = train_gradients(&self.run)
+        self.check(status)
+
+    def evaluate(self, cnp.ndarray out):
+        """All rows, batch by batch: logits to `out` if given, loss to the sums if there are targets."""
+        cdef size_t begin = 0, n, row = 0
+        cdef char *to = <char *>_address(out)
+        cdef int status = 0
+        if out is not None:
+            row = cnp.PyArray_STRIDE(out, 0)
+        while begin < self.run.data.rows and status == 0:
+            n = min(self.run.batch, self.run.data.rows - begin)
+            with nogil:
+                status = train_evaluate(&self.run, begin, n, to + begin * row if to else NULL)
+            PyErr_CheckSignals()
+            begin += n
+        self.check(status)
+
+    def _order_of_rows(self):
+        """The rows of the epoch, in the order they are taken."""
+        return self.held["order"]
+
+    @property
+    def step(self):
+        return self.run.step
+
+    @property
+    def mean_loss(self):
+        return self.run.sums.loss / self.run.sums.divisor if self.run.sums.divisor else NAN
+
+    @property
+    def accuracy(self):
+        return self.run.sums.correct / <double>self.run.sums.rows if self.run.sums.rows else NAN
+
+    cdef int check(self, int status) except -1:
+        cdef crossent_softmax call
+        if status >= TRAIN_BAD_ROW:
+            from ._optimizers import training_stopped
+            raise training_stopped(
+                self.run.fault_row if status == TRAIN_BAD_ROW else None,
+                "gradient" if status == TRAIN_BAD_GRADIENT else "loss", self.run.step + 1)
+        memset(&call, 0, sizeof(call))
+        call.fault_row, call.classes = self.run.fault_row, self.outputs()
+        return check(status, &call, self.target, None)
+
+    cdef Py_ssize_t outputs(self) noexcept:
+        return self.run.net.layer[self.run.net.layers - 1].out
