@@ -186,8 +186,10 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         rows->anchor[r] = label < 0 ? only_class(t, n) : -1;
     else
         rows->anchor[r] = label;
-    if (call->argmax.data || call->correct.data)
-        rows->argmax[r] = (int64_t)block_find(x, n, block_max(x, n, n));
+    if (call->argmax.data || call->correct.data) {
+        size_t at = block_find(x, n, block_max(x, n, n));
+        rows->argmax[r] = at < n ? (int64_t)at : -1;
+    }
     long_row(rows, r, scratch, 1);
     rows->fault_column[r] = call->nonfinite == CROSSENT_PROPAGATE ? SIZE_MAX : fault_column_of(rows, r);
     if (rows->shift[r] != 0) {

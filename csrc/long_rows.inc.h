@@ -151,7 +151,12 @@ static inline void progress_search(struct F(progress) *row, const T *x, size_t n
     T top = block_max(x, n, n), old = row->anchor;
     if (base > 0 && !(top > old))
         return;
-    *anchor = base + block_find(x, n, top);
+    size_t found = block_find(x, n, top);
+    if (found == n) {             /* nothing but NaN, which then is the anchor */
+        found = 0;
+        top = x[0];
+    }
+    *anchor = base + found;
     if (old > -(T)INFINITY) {
         row->max = old;
         progress_rescale(row);

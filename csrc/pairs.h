@@ -25,26 +25,6 @@ static inline struct pair pair_add(struct pair a, struct pair b)
 
 static inline double pair_value(struct pair a) { return a.hi + a.lo; }
 
-/* The sum of n numbers: eight lanes, so that no addition waits for the one before. */
-static inline struct pair pair_sum(const double *x, size_t n)
-{
-    enum { LANES_OF_SUM = 8 };
-    double hi[LANES_OF_SUM] = {0}, lo[LANES_OF_SUM] = {0};
-    size_t i = 0;
-    for (; i + LANES_OF_SUM <= n; i += LANES_OF_SUM)
-        for (size_t k = 0; k < LANES_OF_SUM; k++) {
-            double s = hi[k] + x[i + k], back = s - hi[k];
-            lo[k] += (hi[k] - (s - back)) + (x[i + k] - back);
-            hi[k] = s;
-        }
-    struct pair sum = {0, 0};
-    for (; i < n; i++)
-        sum = pair_add(sum, (struct pair){x[i], 0});
-    for (size_t k = 0; k < LANES_OF_SUM; k++)
-        sum = pair_add(sum, (struct pair){hi[k], isfinite(hi[k]) ? lo[k] : 0});
-    return sum;
-}
-
 /* log(p * 2^exponent), for p >= 0 of any size and |exponent| < 2^10. */
 static inline double log_scaled(double (*log)(double), double p, int exponent)
 {

@@ -26,9 +26,35 @@ static const double SMALL_P = 0x1p-900;
 static void log_many(double *x, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) {
-        vec k, m = vsplit(vload_part(x + i, n - i, vset(1)), &k);
-        vstore_part(x + i, n - i, log_parts(k, m - vset(1), vset(0)));
+        const int whole = i + LANES <= n;
+        vec k, m = vsplit(whole ? vload(x + i) : vload_part(x + i, n - i, vset(1)), &k);
+        vec log = log_parts(k, m - vset(1), vset(0));
+        if (whole)
+            vstore(x + i, log);
+        else
+            vstore_part(x + i, n - i, log);
     }
+}
+
+/* The sum of n numbers, in the lanes of sums.inc.h. */
+static struct pair pair_sum(const double *x, size_t n)
+{
+    struct F(totals) sum;
+    double hi[WIDE], lo[WIDE];
+    totals_clear(&sum);
+    for (size_t i = 0; i < n; i += WIDE)
+        for (int h = 0; h < HALVES; h++) {
+            size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
+            totals_add(&sum, h, left >= LANES ? vload(x + at) : vload_part(x + at, left, vset(0)));
+        }
+    for (int h = 0; h < HALVES; h++) {
+        vstore(hi + h * LANES, sum.hi[h]);
+        vstore(lo + h * LANES, sum.lo[h]);
+    }
+    struct pair all = {0, 0};
+    for (size_t k = 0; k < WIDE; k++)
+        all = pair_add(all, (struct pair){hi[k], isfinite(hi[k]) ? lo[k] : 0});
+    return all;
 }
 
 /* The first class without a probability; `classes` where it is the sum that is 0; or SIZE_MAX. */
@@ -39,8 +65,8 @@ static size_t first_bad(const struct probabilities *row)
     const size_t n = row->classes;
     uint64_t bad = 0, any = !row->normalize;
     for (size_t j = 0; j < n; j++) {
-        bad |= p[j] >= 0 && p[j] <= most ? 0 : 1;
-        any |= p[j] > 0 ? 1 : 0;
+        bad |= (uint64_t)!((p[j] >= 0) & (p[j] <= most));
+        any |= (uint64_t)(p[j] > 0);
     }
     for (size_t j = 0; bad && j < n; j++)
         if (!(p[j] >= 0 && p[j] <= most))
@@ -52,7 +78,7 @@ static int has_small(const double *p, size_t n)
 {
     uint64_t small = 0;
     for (size_t j = 0; j < n; j++)
-        small |= p[j] < SMALL_P ? 1 : 0;
+        small |= (uint64_t)(p[j] < SMALL_P);
     return small != 0;
 }
 

@@ -53,8 +53,8 @@ static const double RANGE_f64 = 0x1p40;
 #define IS_DOUBLE 1
 #include "math.inc.h"
 #include "epilogue.inc.h"
-#include "probabilities.inc.h"
 #include "sums.inc.h"
+#include "probabilities.inc.h"
 #include "load.inc.h"
 #include "long_rows.inc.h"
 #include "short_rows.inc.h"

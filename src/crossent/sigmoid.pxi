@@ -36,7 +36,7 @@ cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x,
     given = np.asarray(value)
     if given.dtype.kind not in "iubf":
         raise TypeError(f"{name} has dtype {given.dtype}; expected real numbers")
-    given = np.require(given, np.float64, "ALIGNED")
+    given = np.require(given, np.float64, ["ALIGNED"])
     if given.shape != (<object>x).shape:
         try:
             given = np.broadcast_to(given, (<object>x).shape)
@@ -122,7 +122,7 @@ cdef class _BinaryLoss(_Loss):
         cdef crossent_sigmoid call
         cdef crossent_sigmoid_options options
         cdef double divisor
-        cdef int last = cnp.PyArray_NDIM(x) - 1
+        cdef int status, last = cnp.PyArray_NDIM(x) - 1
         too_many_dimensions(x)
         if not same_shape(x, y):
             raise ValueError(f"target has shape {(<object>y).shape}; expected that of logits, "
@@ -142,13 +142,17 @@ cdef class _BinaryLoss(_Loss):
         if extra or not self._plain:
             keep = []
             options = self._template
-            call.options = &options
             aux = self.call_options(&options, extra or {}, x, keep)
+            if (not self._plain or options.sample_weight.data or options.upstream.data
+                    or options.accumulate or aux is not None):
+                call.options = &options
         call.weight = call.count = call.rows * call.classes
         if call.count:
             divisor = self.weigh(&call, x, y)
             call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
-            self.check_elements(run_sigmoid(&call), &call, x, y)
+            status = run_sigmoid(&call)
+            if status:
+                self.check_elements(status, &call, x, y)
         else:
             divisor = self.divisor(0, 0, 0)
         loss = losses
@@ -159,11 +163,13 @@ cdef class _BinaryLoss(_Loss):
         aux.update(count=call.count, weight=call.weight)
         return loss, grad, aux
 
+    @cython.final
     cdef double upstream(self, dict extra) except? -1:
         if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
             return 1
         return extra["upstream"]
 
+    @cython.final
     cdef double weigh(self, crossent_sigmoid *call, cnp.ndarray x, cnp.ndarray y) except? -1:
         """The divisor of the mean; a pass over targets and weights only where they decide it."""
         cdef int status
@@ -171,14 +177,14 @@ cdef class _BinaryLoss(_Loss):
         if o != NULL and (o.ignored or o.missing or o.validate or o.sample_weight.data != NULL):
             with nogil:
                 status = crossent_weigh_sigmoid(call)
-            self.check_elements(status, call, x, y)
+            if status:
+                self.check_elements(status, call, x, y)
         return self.divisor(call.weight, call.count, call.rows * call.classes)
 
+    @cython.final
     cdef int check_elements(self, int status, crossent_sigmoid *call, cnp.ndarray x,
                             cnp.ndarray y) except -1:
         """The one place where a status of the elementwise losses becomes an exception."""
-        if status == CROSSENT_OK:
-            return 0
         if status == CROSSENT_NO_MEMORY:
             raise MemoryError("crossent: no memory for the work buffers")
         element = element_name("logits", (<object>x).shape, call.fault_element)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "crossent.h"
 #include VOCABULARY
 
 static unsigned long checks, failures;
@@ -68,11 +69,36 @@ static void make_page(void)
 #define FMA fma
 #include "test_simd.inc.h"
 
+/* Lane i is added to lane i + half, then the half as wide, and so on. */
+static void test_sum(void)
+{
+    for (int round = 0; round < 20000; round++) {
+        double a[LANES_f64], lane[LANES_f64];
+        for (int i = 0; i < LANES_f64; i++) {
+            const int s = random_between(0, 20 * SPECIALS_f64), e = random_between(-60, 60);
+            a[i] = lane[i] = s < SPECIALS_f64 ? special_f64(s) : random_near_f64(e);
+        }
+        for (int half = LANES_f64 / 2; half; half /= 2)
+            for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+        equally_f64("vsum", -1, lane[0], vsum_f64(vload_f64(a)));
+    }
+}
+
+/* Instructions the processor lacks must not run. */
+static int runs_here(void)
+{
+    for (size_t i = 0; crossent_isa_name(i); i++)
+        if (strstr(VOCABULARY, crossent_isa_name(i))) return 1;
+    return 0;
+}
+
 int main(void)
 {
+    if (!runs_here()) return 77;
     make_page();
     test_all_f32();
     test_all_f64();
+    test_sum();
     printf("%s: %lu checks, %lu failures\n", VOCABULARY, checks, failures);
     return failures != 0;
 }

@@ -199,6 +199,22 @@ static void OF(test_pairs)(void)
     }
 }
 
+/* Of two equal lanes either may be the largest: +0 and -0 count as equal. */
+static void OF(test_top)(void)
+{
+    for (int round = 0; round < 20000; round++) {
+        T a[LANES], top = -(T)INFINITY;
+        for (int i = 0; i < LANES; i++) {
+            const int s = random_between(0, 8 * OF(SPECIALS)), e = random_between(-60, 60);
+            a[i] = s < OF(SPECIALS) ? OF(special)(s) : OF(random_near)(e);
+            if (isnan(a[i])) a[i] = 0;
+            if (a[i] > top) top = a[i];
+        }
+        const T found = OF(vtop)(OF(vload)(a));
+        OF(exactly)("vtop", -1, top, found == top ? top : found);
+    }
+}
+
 static void OF(test_masks)(void)
 {
     for (unsigned pattern = 0; pattern < 1u << LANES; pattern++) {
@@ -439,6 +455,7 @@ static void OF(test_all)(void)
 {
     OF(test_memory)();
     OF(test_pairs)();
+    OF(test_top)();
     OF(test_masks)();
     OF(test_exponents)();
     OF(test_split)();

@@ -1,0 +1,83 @@
+# Needed beforehand: Python >= 3.11 with headers and a C compiler. All else goes into .venv/.
+PYTHON ?= python3
+BUILD := build
+TEST := .venv/test/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+
+.DELETE_ON_ERROR:
+.PRECIOUS: .venv/%/pyvenv.cfg
+.PHONY: help demo test sanitize neon bench clean
+
+help:
+	@echo 'make demo      train two NumPy networks on real data, with and without crossent'
+	@echo 'make test      install, then Python tests, C tests, and NEON under emulation'
+	@echo 'make sanitize  the C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make neon      the C tests for 64-bit ARM, cross-compiled and emulated'
+	@echo 'make bench     the benchmarks'
+	@echo 'make clean     remove build/ and .venv/'
+	@echo 'PYTHON=...     the interpreter to use (now: $(PYTHON))'
+
+.venv/%/pyvenv.cfg:
+	@echo '== making the virtual environment .venv/$*'
+	@$(PYTHON) -m venv .venv/$*
+
+$(TEST)/ctest: .venv/test/pyvenv.cfg
+	@echo '== installing CMake and Ninja'
+	@$(TEST)/python $(PIP) cmake ninja
+
+demo: .venv/demo/pyvenv.cfg
+	@echo '== building and installing crossent for the demo (takes a minute or so)'
+	@.venv/demo/bin/python $(PIP) '.[demo]'
+	@echo '== running the demo'
+	@.venv/demo/bin/python examples/demo.py
+
+test: .venv/test/pyvenv.cfg
+	@echo '== building and installing crossent with its test tools (takes a minute or so)'
+	@$(TEST)/python $(PIP) '.[test]'
+	@echo '== Python tests'
+	@$(TEST)/python -m pytest -q -m 'not slow'
+	@echo '== C tests'
+	@$(call c_build,native) && $(call c_tests,native)
+	@$(MAKE) --no-print-directory neon
+
+# $(call c_build,NAME,OPTIONS): configure and build the C core and its tests in build/NAME.
+c_build = export PATH="$(CURDIR)/$(TEST):$$PATH" && \
+	cmake --fresh -S . -B $(BUILD)/$(1) -G Ninja $(2) >/dev/null && \
+	cmake --build $(BUILD)/$(1) -- --quiet
+c_tests = ctest --test-dir $(BUILD)/$(1) --output-on-failure --no-tests=error --parallel 4
+
+sanitize: $(TEST)/ctest
+	@echo '== C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@$(call c_build,sanitize,-DCROSSENT_SANITIZE=ON) && $(call c_tests,sanitize)
+
+have_arm_tools = { command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64-static; } >/dev/null
+
+# The emulated build has to give the bits of the native one.
+neon: $(TEST)/ctest
+	@set -e; \
+	case "$$($(CC) -dumpmachine)" in aarch64*|arm64*) \
+		echo '== NEON is native here: covered by the C tests'; exit 0;; \
+	esac; \
+	if ! $(have_arm_tools) && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo '== installing the ARM cross compiler and the emulator'; \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+			--no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+			qemu-user-static >/dev/null; } || true; \
+	fi; \
+	if ! $(have_arm_tools); then \
+		echo '== NEON NOT TESTED: install gcc-aarch64-linux-gnu and qemu-user-static (Debian names)'; \
+		test "$$CI" != true; exit; \
+	fi; \
+	echo '== C tests for 64-bit ARM under emulation'; \
+	$(call c_build,native) && digest=$$($(BUILD)/native/test_kernels --digest) && \
+	$(call c_build,neon,-DCMAKE_TOOLCHAIN_FILE=.ci/aarch64.cmake -DCROSSENT_DIGEST=$$digest) && \
+	$(call c_tests,neon)
+
+bench: .venv/bench/pyvenv.cfg
+	@echo '== building and installing crossent for the benchmarks'
+	@.venv/bench/bin/python $(PIP) '.[bench]'
+	@echo '== benchmarks'
+	@.venv/bench/bin/python -m pytest -q benchmarks --benchmark-enable --benchmark-only
+
+clean:
+	rm -rf $(BUILD) .venv

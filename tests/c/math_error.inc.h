@@ -1,0 +1,135 @@
+/* The error of every function of math.inc.h, measured in a wider type. Included after unit.inc.h in
+ * the scalar vocabulary, with T, SUFFIX and IS_DOUBLE as there, REAL the wider type, REAL_(f) its
+ * function f, and CASES the name of the table to make. Arguments are double for every T, so that
+ * one type of table is enough.
+ */
+#ifndef CROSSENT_MATH_ERROR_H
+#define CROSSENT_MATH_ERROR_H
+
+/* `low` counts for log1p_pair alone. The function is measured on [from, to]. */
+struct math_case {
+    const char *name;
+    double (*error)(double x, double low);
+    double from, to;
+};
+
+/* Uniform on [0, 1). */
+static double random_unit(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (double)(*state * 0x2545f4914f6cdd1d >> 11) * 0x1p-53;
+}
+
+/* Half the points are uniform on [from, to]; of the others the logarithm is, down to 2^-70. */
+static double random_point(const struct math_case *c, uint64_t *state)
+{
+    double u = random_unit(state);
+    if (random_unit(state) < 0.5)
+        return c->from + u * (c->to - c->from);
+    double end = random_unit(state) < 0.5 && c->from < 0 ? c->from : c->to;
+    return end * exp2(-u * (70 + log2(fabs(end))));
+}
+
+static double ulp_of(double x) { return nextafter(fabs(x), INFINITY) - fabs(x); }
+
+/* 0 or anything up to an ulp of x. */
+static double random_low(double x, uint64_t *state)
+{
+    double u = random_unit(state);
+    return u < 0.5 ? 0 : (4 * u - 3) * ulp_of(x);
+}
+
+/* A name of this inclusion's own. */
+#define OWN(word) PASTE(word, CASES)
+
+#endif
+#ifndef REAL
+#error "math_error.inc.h: define T, SUFFIX, IS_DOUBLE, REAL, REAL_ and CASES"
+#endif
+
+/* `difference` in units in the last place of `exact`, as T has them. */
+static double OWN(in_ulps_)(REAL difference, REAL exact)
+{
+    int e = ilogb((double)exact), least = 1 - EXPONENT_BIAS;
+    if (e < least)
+        e = least;
+    else if (REAL_(ldexp)(1, e) > REAL_(fabs)(exact))
+        e--;                                       /* rounded up to a power of two */
+    return (double)REAL_(fabs)(REAL_(ldexp)(difference, (IS_DOUBLE ? 52 : 23) - e));
+}
+
+/* e^x * 2^-shift. The first two pieces of ln2 are short: their products with m are exact. */
+static REAL OWN(exact_exp_)(double x, double shift)
+{
+    static const double ln2[] = {0x1.62e42cp-1, 0x1.f7d1ccp-24, 0x1.bcd5e4f1d9ccp-47,
+                                 0x1.f97b57a079a19p-103};
+    double m = nearbyint(x * LOG2E_f64);
+    REAL r = x;
+    for (int i = 0; i < COUNT(ln2); i++)
+        r -= (REAL)m * ln2[i];
+    return REAL_(ldexp)(REAL_(exp)(r), (int)(m - shift));
+}
+
+/* 0 as long as the result stays clear of the subnormal numbers, then what x has in a row alone. Any
+ * other exponent changes the result by a power of two, exactly. */
+static T OWN(exponent_for_)(double x)
+{
+    return (IS_DOUBLE ? -700 : -109) < x && x < 0.35 ? 0 : (T)nearbyint(x * LOG2E_f64);
+}
+
+static double OWN(exp_scaled_error_)(double x, double low)
+{
+    (void)low;
+    T exponent = OWN(exponent_for_)(x), y = exp_scaled((T)x, exp_range(exponent));
+    REAL exact = OWN(exact_exp_)(x, exponent - BIAS);
+    return OWN(in_ulps_)(y - exact, exact);
+}
+
+static double OWN(exp_negative_error_)(double a, double low)
+{
+    (void)low;
+    REAL exact = OWN(exact_exp_)(-a, 0);
+    return OWN(in_ulps_)(exp_negative((T)a) - exact, exact);
+}
+
+static double OWN(log1p_unit_error_)(double v, double low)
+{
+    (void)low;
+    REAL exact = REAL_(log1p)(v);
+    return OWN(in_ulps_)(log1p_unit((T)v) - exact, exact);
+}
+
+#if IS_DOUBLE
+/* Relative to the result, in units of 2^-53. */
+static double OWN(exp_pair_error_)(double x, double low)
+{
+    double exponent = OWN(exponent_for_)(x), y = exp_pair(x, exp_range(exponent), &low);
+    REAL exact = OWN(exact_exp_)(x, exponent - BIAS);
+    return (double)REAL_(fabs)(((y - exact) + low) / exact) * 0x1p53;
+}
+
+static double OWN(log1p_pair_error_)(double v, double low)
+{
+    REAL exact = REAL_(log1p)((REAL)v + low);
+    return OWN(in_ulps_)(log1p_pair(v, low) - exact, exact);
+}
+#endif
+
+static const struct math_case CASES[] = {
+    {"exp_scaled", OWN(exp_scaled_error_), -RANGE, RANGE},
+    {"exp_negative", OWN(exp_negative_error_), 0, IS_DOUBLE ? 750 : 110},
+    {"log1p_unit", OWN(log1p_unit_error_), 0, 1},
+#if IS_DOUBLE
+    {"exp_pair", OWN(exp_pair_error_), -RANGE, RANGE},
+    {"log1p_pair", OWN(log1p_pair_error_), -0.7, 0x1p40},
+#endif
+};
+
+#undef T
+#undef SUFFIX
+#undef IS_DOUBLE
+#undef REAL
+#undef REAL_
+#undef CASES

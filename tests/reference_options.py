@@ -1,0 +1,178 @@
+"""SoftmaxCrossEntropy with all its options: row by row, in longdouble, from the definitions.
+
+A row with logits x (over temperature, then softcapped; of the classes that the mask keeps alone), p
+the softmax of x, target t (one-hot for a label), class weights w, sample weight s:
+
+    t'   = w_j ((1 - e) t_j + e / K)               e: label_smoothing, K: classes kept
+    loss = s (sum of t'_j alpha_j (1 - p_j)^gamma (-log p_j)  +  z_loss logsumexp(x)^2)
+
+The reduced loss is the sum of these over a divisor; its gradient that of the sum of upstream * loss
+over it.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+LD = np.longdouble
+
+
+def softmax_cross_entropy(
+    logits,
+    target,
+    *,
+    axis=-1,
+    class_weight=None,
+    ignore_index=(),
+    class_mask=None,
+    label_smoothing=0.0,
+    smoothing="uniform",
+    smoothing_weight="class",
+    focal_gamma=0.0,
+    focal_alpha=None,
+    z_loss=0.0,
+    softcap=None,
+    temperature=None,
+    reduction="mean",
+    normalizer=None,
+    sample_weight=None,
+    upstream=1.0,
+    rule="exact",
+):
+    """All results, and for each loss and derivative the `..._terms` that it is a sum of, absolute.
+
+    Rows that take no part have loss 0, derivatives 0, no statistics (NaN, -1, False).
+    """
+    x = np.moveaxis(np.asarray(logits), axis, -1)
+    shape, classes = x.shape[:-1], x.shape[-1]
+    mask = np.ones(x.shape, bool)
+    if class_mask is not None and np.ndim(class_mask) == 1:
+        mask &= class_mask
+    elif class_mask is not None:
+        mask &= np.moveaxis(np.broadcast_to(class_mask, logits.shape), axis, -1)
+    target = np.asarray(target)
+    labels = target.dtype.kind in "iub"
+    t = np.eye(classes)[target % classes] if labels else np.moveaxis(target, axis, -1)
+    options = SimpleNamespace(
+        w=per_class(class_weight, classes),
+        alpha=per_class(focal_alpha, classes),
+        smoothing=LD(label_smoothing),
+        off_target=smoothing == "off_target",
+        by_target=smoothing_weight == "target",
+        gamma=LD(focal_gamma),
+        z_loss=LD(z_loss),
+        softcap=softcap,
+        temperature=LD(1 if temperature is None else temperature),
+        rule=rule,
+    )
+    s = np.broadcast_to(np.asarray(1 if sample_weight is None else sample_weight, LD), shape).copy()
+    u = np.broadcast_to(np.asarray(upstream, LD), shape)
+    if labels:
+        s[np.isin(target, ignore_index)] = 0
+
+    per_row = ("loss", "loss_terms", "logsumexp", "probability", "entropy")
+    wide = ("grad", "grad_terms", "hess", "hess_terms", "target_grad", "target_grad_terms")
+    got = {name: np.zeros(shape, LD) for name in per_row}
+    got |= {name: np.zeros(x.shape, LD) for name in wide}
+    got["argmax"], got["correct"] = np.full(shape, -1), np.zeros(shape, bool)
+    for name in ("logsumexp", "probability", "entropy"):
+        got[name][...] = np.nan
+    weight, count = LD(0), 0
+    for i in np.ndindex(shape):
+        row_weight = s[i] * target_weight(t[i].astype(LD), options.w)
+        spread = options.smoothing > 0 and not options.by_target
+        if s[i] == 0 or (row_weight == 0 and not spread):
+            continue
+        weight, count = weight + row_weight, count + 1
+        row = one_row(x[i].astype(LD), t[i].astype(LD), mask[i], options)
+        if labels:
+            row["probability"] = np.exp(row["log_p"][target[i]])
+            row["correct"] = row["argmax"] == target[i]
+        for name in got.keys() & row.keys():
+            got[name][i] = row[name]
+            if "loss" in name:
+                got[name][i] *= s[i]
+            elif name in wide:
+                got[name][i] *= s[i] * (abs(u[i]) if "terms" in name else u[i])
+
+    divisor = LD(1)
+    if reduction == "mean":
+        divisor = {None: weight, "weight": weight, "valid": count, "batch": s.size}.get(normalizer)
+        divisor = LD(normalizer if divisor is None else divisor)
+    for name in wide:
+        got[name] = np.moveaxis(got[name] / (divisor if divisor else np.inf), -1, axis)
+    if reduction != "none":
+        with np.errstate(invalid="ignore"):
+            for name in ("loss", "loss_terms"):
+                got[name] = got[name].sum() / divisor
+    return SimpleNamespace(**got, weight=weight, count=count)
+
+
+def per_class(values, classes):
+    return np.broadcast_to(np.asarray(1 if values is None else values, LD), classes)
+
+
+def target_weight(t, w):
+    """The mean class weight under the target; what a row counts for in a mean."""
+    return (w * t).sum() / t.sum() if t.sum() else LD(1)
+
+
+def one_row(x, t, mask, o):
+    """The row of sample weight 1; derivatives by the logits as they were given, of all classes."""
+    row_weight, keep = target_weight(t, o.w), np.flatnonzero(mask)
+    x, slope = x[keep] / o.temperature, np.ones(len(keep), LD)
+    if o.softcap is not None:
+        ratio = x / LD(o.softcap)
+        x, slope = o.softcap * np.tanh(ratio), 1 / np.cosh(ratio) ** 2
+    slope /= o.temperature
+    t, w, alpha, classes = t[keep], o.w[keep], o.alpha[keep], len(keep)
+
+    with np.errstate(divide="ignore"):
+        top, others = x.argmax(), x.copy()
+        others[top] = -np.inf
+        log_p = (x - x[top]) - np.log1p(np.exp(others - x[top]).sum())
+        lse = x[top] - log_p[top]
+        p, rest = np.exp(log_p), -np.expm1(log_p)
+
+    e, kept_share = o.smoothing, 1 - o.smoothing
+    if o.off_target:
+        e, kept_share = (0, 1) if classes == 1 else (e, 1 - e - e / (classes - 1))
+        shared = e / (classes - 1) if e else LD(0)
+    else:
+        shared = e / classes
+    w = np.full(classes, row_weight) if o.by_target and e else w
+    t = w * (kept_share * t + shared)
+
+    factor = alpha * rest**o.gamma
+    losses = np.where(t == 0, 0, t * factor * -log_p)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        extra = alpha * o.gamma * p * rest ** (o.gamma - 1) * -log_p
+        slopes = factor + np.where(p * rest * o.gamma == 0, 0, extra)
+    pull, push, z = t * slopes, p * (t * slopes).sum(), 2 * o.z_loss * lse * p
+    z_terms = 2 * o.z_loss * (np.abs(lse) + np.abs(x).max()) * p
+    curve = {
+        "exact": t.sum() * p * rest,
+        "upper": 2 * t.sum() * p * rest,
+        "friedman": classes / LD(max(classes - 1, 1)) * t.sum() * p * rest,
+        "residual": np.abs(t.sum() * p - t),
+    }[o.rule]
+
+    def all_classes(values, elsewhere=0):
+        result = np.full(len(mask), elsewhere, LD)
+        result[keep] = values
+        return result
+
+    return {
+        "loss": losses.sum() + o.z_loss * lse**2,
+        "loss_terms": np.abs(losses).sum() + o.z_loss * np.abs(x).max() ** 2 + o.z_loss * lse**2,
+        "grad": all_classes(slope * (push - pull + z)),
+        "grad_terms": all_classes((push + pull + z_terms) / o.temperature),
+        "hess": all_classes(curve / o.temperature**2),
+        "hess_terms": all_classes(2 * (t.sum() * p + t) / o.temperature**2),
+        "target_grad": all_classes(kept_share * w * factor * -log_p),
+        "target_grad_terms": all_classes(w * factor * (np.abs(x) + np.abs(lse))),
+        "log_p": all_classes(log_p, -np.inf),
+        "logsumexp": lse,
+        "entropy": np.where(p == 0, 0, p * -log_p).sum(),
+        "argmax": keep[top],
+    }

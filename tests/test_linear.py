@@ -1,0 +1,137 @@
+"""linear_cross_entropy against the loss of logits that exist."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import crossent
+
+ROWS, FEATURES, CLASSES = 41, 13, 70
+
+OPTIONS = {
+    "plain": {},
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none"},
+    "smoothing": {"label_smoothing": 0.1},
+    "ignored": {"ignore_index": [-100, 3]},
+    "valid": {"ignore_index": [-100, 3], "normalizer": "valid"},
+    "batch": {"ignore_index": [-100, 3], "normalizer": "batch"},
+    "class_weight": {"class_weight": np.linspace(0, 2, CLASSES)},
+    "z_loss": {"z_loss": 0.01, "softcap": 3.0},
+    "focal": {"focal_gamma": 2.0},
+}
+
+
+def case(rng, dtype=np.float64):
+    x = rng.standard_normal((ROWS, FEATURES)).astype(dtype)
+    weight = rng.standard_normal((CLASSES, FEATURES)).astype(dtype)
+    return x, weight, rng.integers(0, CLASSES, ROWS), rng.standard_normal(CLASSES).astype(dtype)
+
+
+def by_hand(x, weight, target, bias, options, call):
+    loss = crossent.SoftmaxCrossEntropy(**options)
+    value, grad = loss.value_and_grad(x @ weight.T + bias, target, **call)
+    return value, (grad @ weight, grad.T @ x, grad.sum(axis=0))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("chunk", [None, 1, 10, ROWS])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_chunks_do_not_change_the_loss(name, chunk, weighted, rng):
+    x, weight, target, bias = case(rng)
+    options = OPTIONS[name]
+    if "ignore_index" in options:
+        target[::5] = -100
+    call = {"sample_weight": rng.integers(0, 3, ROWS).astype(float)} if weighted else {}
+    expected, gradients = by_hand(x, weight, target, bias, options, call)
+    value, got = crossent.linear_cross_entropy_value_and_grad(
+        x, weight, target, bias=bias, chunk=chunk, **call, **options
+    )
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    for g, e in zip(got, gradients, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(
+        crossent.linear_cross_entropy(x, weight, target, bias=bias, chunk=chunk, **call, **options),
+        expected, rtol=1e-12,
+    )  # fmt: skip
+
+
+def test_both_layouts_of_the_weights(dtype, rng):
+    x, weight, target, _ = case(rng, dtype)
+    columns = np.asfortranarray(weight)
+    loss, (dx, dw, db) = crossent.linear_cross_entropy_value_and_grad(x, weight, target, chunk=7)
+    again, (dx2, dw2, _) = crossent.linear_cross_entropy_value_and_grad(x, columns, target, chunk=7)
+    assert db is None
+    assert dw.flags.c_contiguous
+    assert dw2.flags.f_contiguous
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    assert again == pytest.approx(loss, rel=tolerance)
+    np.testing.assert_allclose(dx2, dx, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(dw2, dw, rtol=tolerance, atol=tolerance)
+
+
+def test_soft_targets(rng):
+    x, weight, _, bias = case(rng)
+    target = rng.dirichlet(np.ones(CLASSES), ROWS)
+    expected, gradients = by_hand(x, weight, target, bias, {}, {})
+    value, got = crossent.linear_cross_entropy_value_and_grad(x, weight, target, bias=bias, chunk=9)
+    assert value == pytest.approx(expected, rel=1e-12)
+    for g, e in zip(got, gradients, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-10, atol=1e-13)
+
+
+def test_rows_without_part_are_never_read(rng):
+    x, weight, target, _ = case(rng)
+    target[3], x[3] = -1, np.nan
+    loss, (dx, dw, _) = crossent.linear_cross_entropy_value_and_grad(
+        x, weight, target, ignore_index=-1
+    )
+    assert np.isfinite(loss)
+    assert np.isfinite(dw).all()
+    np.testing.assert_array_equal(dx[3], 0)
+
+
+def test_no_rows_take_part(rng):
+    x, weight, target, _ = case(rng)
+    target[:] = -1
+    loss, (dx, dw, _) = crossent.linear_cross_entropy_value_and_grad(
+        x, weight, target, ignore_index=-1
+    )
+    assert np.isnan(loss)
+    assert not dx.any()
+    assert not dw.any()
+
+
+def test_the_chunk_bounds_the_memory(rng):
+    x = rng.standard_normal((512, 16)).astype(np.float32)
+    weight = rng.standard_normal((20000, 16)).astype(np.float32)
+    target = rng.integers(0, 20000, 512)
+    crossent.linear_cross_entropy(x[:1], weight, target[:1])        # imports
+    tracemalloc.start()
+    crossent.linear_cross_entropy_value_and_grad(x, weight, target, chunk=32)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    logits, gradients = 32 * 20000 * 4, x.nbytes + weight.nbytes
+    assert peak < 1.2 * (logits + gradients)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"weight": np.ones((CLASSES, 3))}, ValueError, r"weight has shape \(70, 3\); expected"),
+        ({"weight": np.ones((CLASSES, FEATURES), np.float32)}, TypeError, "weight has dtype float32"),
+        ({"weight": np.ones((2 * CLASSES, FEATURES))[::2]}, ValueError, "weight is not contiguous"),
+        ({"bias": np.ones(3)}, ValueError, r"bias has shape \(3,\)"),
+        ({"target": np.full(ROWS, CLASSES)}, IndexError, r"target\[0\] is 70; expected 0 <= target"),
+        ({"target": np.zeros(3, int)}, ValueError, r"target has shape \(3,\)"),
+        ({"chunk": 0}, ValueError, "chunk is 0"),
+        ({"axis": 0}, TypeError, "'axis' is not an option"),
+        ({"smooth": 0.1}, TypeError, "'smooth' is not an option"),
+    ],
+)
+def test_arguments(change, error, message, rng):
+    x, weight, target, bias = case(rng)
+    arguments = {"x": x, "weight": weight, "target": target, "bias": bias, **change}
+    with pytest.raises(error, match=message):
+        crossent.linear_cross_entropy(**arguments)

@@ -1,0 +1,449 @@
+"""The compiled loop against a plain one of the same arithmetic, step by step."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import crossent
+from crossent.train import SGD, Adam, AdamW, Constant, Cosine, Network, Steps, WarmUp
+
+from . import plain_loop
+
+ROWS, FEATURES, HIDDEN, CLASSES = 53, 7, 19, 5   # nothing fits a register or a batch
+
+
+def make_data(rng, dtype=np.float64, rows=ROWS, classes=CLASSES):
+    X = rng.standard_normal((rows, FEATURES)).astype(dtype)
+    return X, rng.integers(0, classes, rows)
+
+
+def make_net(rng, widths=(FEATURES, HIDDEN, CLASSES), dtype=np.float64, **options):
+    layers = [
+        (0.5 * rng.standard_normal((n, m)).astype(dtype), 0.1 * rng.standard_normal(m).astype(dtype))
+        for n, m in zip(widths[:-1], widths[1:], strict=True)
+    ]
+    return Network(layers, **options)
+
+
+def copy_of(net):
+    return [[np.array(p, np.float64) for p in pair] for pair in net.layers]
+
+
+def assert_same(net, layers, tolerance):
+    for pair, expected in zip(net.layers, layers, strict=True):
+        for p, e in zip(pair, expected, strict=True):
+            np.testing.assert_allclose(p, e, rtol=tolerance, atol=tolerance)
+
+
+OPTIMIZERS = {
+    "sgd": SGD(0.1),
+    "momentum": SGD(0.1, momentum=0.9),
+    "nesterov": SGD(0.1, momentum=0.9, nesterov=True),
+    "adam": Adam(0.01),
+    "adamw": AdamW(0.01, weight_decay=0.1),
+    "l2": SGD(0.1, l2=0.1),
+    "l1": Adam(0.01, l1=0.01),
+    "clip": SGD(0.5, clip=0.3),
+}
+
+
+def check_against_plain(rng, optimizer, activation="relu", dtype=np.float64, tolerance=1e-11,
+                        **options):  # fmt: skip
+    X, y = make_data(rng, dtype)
+    net = make_net(rng, dtype=dtype, activation=activation)
+    layers = copy_of(net)
+    expected = plain_loop.fit(
+        layers, [activation], X.astype(float), y, optimizer, batch_size=8, epochs=3, seed=5
+    )
+    history = net.fit(X, y, optimizer=optimizer, batch_size=8, epochs=3, seed=5, **options)
+    np.testing.assert_allclose(history.loss, expected, rtol=tolerance)
+    assert_same(net, layers, tolerance)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_follow_the_plain_loop(name, rng):
+    check_against_plain(rng, OPTIMIZERS[name])
+
+
+@pytest.mark.parametrize("activation", plain_loop.ACTIVATIONS)
+def test_activations_follow_the_plain_loop(activation, isa, rng):
+    check_against_plain(rng, SGD(0.1), activation)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_float32_follows_the_plain_loop_to_its_rounding(name, isa, rng):
+    # A sign that rounding turns is a step of Adam's whole rate: 1 % of it are the tolerance.
+    check_against_plain(rng, OPTIMIZERS[name], dtype=np.float32, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("widths", [(7, 5), (7, 19, 5), (7, 33, 16, 5)])
+def test_any_depth(widths, rng):
+    X, y = make_data(rng)
+    net = make_net(rng, widths, activation="tanh")
+    layers = copy_of(net)
+    plain_loop.fit(layers, ["tanh"] * (len(widths) - 2), X, y, SGD(0.1), batch_size=10, epochs=2)
+    net.fit(X, y, optimizer=SGD(0.1), batch_size=10, epochs=2)
+    assert_same(net, layers, 1e-11)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_sigmoid_losses(outputs, dtype, rng):
+    X, _ = make_data(rng, dtype)
+    y = rng.integers(0, 2, (ROWS, outputs))
+    net = make_net(rng, (FEATURES, HIDDEN, outputs), dtype, output="sigmoid")
+    layers = copy_of(net)
+    expected = plain_loop.fit(
+        layers, ["relu"], X.astype(float), y, SGD(0.1), loss=plain_loop.sigmoid_loss, batch_size=8
+    )
+    history = net.fit(X, y, optimizer=SGD(0.1), batch_size=8, epochs=1)
+    tolerance = 1e-11 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(history.loss, expected, rtol=tolerance)
+    assert_same(net, layers, tolerance)
+
+
+def test_targets_of_the_sigmoid_in_every_dtype_give_the_same_bits(rng):
+    X, y = make_data(rng, classes=2)
+    nets = []
+    for target in (y, y.astype(np.int8), y.astype(bool), y[:, None].astype(float)):
+        net = make_net(np.random.default_rng(1), (FEATURES, 1))
+        net.fit(X, target, epochs=2)
+        nets.append(net)
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.layers[0][0], nets[0].layers[0][0])
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, ROWS, 1000])
+def test_batch_sizes(batch_size, rng):
+    X, y = make_data(rng)
+    net = make_net(rng)
+    layers = copy_of(net)
+    plain_loop.fit(layers, ["relu"], X, y, SGD(0.05), batch_size=batch_size, epochs=2)
+    net.fit(X, y, optimizer=SGD(0.05), batch_size=batch_size, epochs=2)
+    assert_same(net, layers, 1e-10)
+
+
+def test_accumulated_batches_are_one_large_batch(rng):
+    X, y = make_data(rng)
+    weight = rng.random(ROWS)
+    net = make_net(rng)
+    layers = copy_of(net)
+    plain_loop.fit(
+        layers, ["relu"], X, y, Adam(0.01), batch_size=8, accumulate=3, weight=weight, epochs=2
+    )
+    net.fit(
+        X, y, optimizer=Adam(0.01), batch_size=8, accumulate=3, sample_weight=weight, epochs=2
+    )
+    assert_same(net, layers, 1e-10)
+
+
+def test_dropout_follows_the_documented_generator(rng):
+    X, y = make_data(rng)
+    net = make_net(rng, dropout=0.4)
+    layers = copy_of(net)
+    plain_loop.fit(layers, ["relu"], X, y, SGD(0.1), batch_size=8, epochs=1, seed=3, dropout=0.4)
+    net.fit(X, y, optimizer=SGD(0.1), batch_size=8, epochs=1, seed=3)
+    assert_same(net, layers, 1e-11)
+
+
+def test_weights_are_repetitions(dtype, rng):
+    X, y = make_data(rng, dtype)
+    weight = rng.integers(0, 3, ROWS).astype(float)
+    net, other = make_net(rng, dtype=dtype), None
+    other = Network([tuple(p.copy() for p in pair) for pair in net.layers])
+    net.fit(X, y, sample_weight=weight, epochs=2, shuffle=False, batch_size=ROWS)
+    kept = np.repeat(np.arange(ROWS), weight.astype(int))
+    other.fit(X[kept], y[kept], epochs=2, shuffle=False, batch_size=1000)
+    assert_same(net, copy_of(other), 1e-4 if dtype == np.float32 else 1e-9)
+
+
+LOSSES = {
+    "label_smoothing": {"label_smoothing": 0.1},
+    "class_weight": {"class_weight": [1.0, 2.0, 0.5, 0.0, 3.0]},
+    "smoothed_and_weighted": {"label_smoothing": 0.1, "class_weight": [1.0, 2.0, 0.5, 0.0, 3.0]},
+    "ignore_index": {"ignore_index": 2},
+    "focal": {"focal_gamma": 2.0, "focal_alpha": [1.0, 2.0, 0.5, 1.0, 3.0]},
+    "z_loss": {"z_loss": 0.01},
+    "softcap": {"softcap": 2.0, "temperature": 0.7},
+    "valid": {"normalizer": "valid", "ignore_index": 2},
+    "batch": {"normalizer": "batch", "ignore_index": 2},
+    "number": {"normalizer": 7.0},
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_options_of_the_loss(name, weighted, rng):
+    loss = crossent.SoftmaxCrossEntropy(**LOSSES[name])
+    X, y = make_data(rng)
+    call = {"sample_weight": rng.integers(0, 3, ROWS).astype(float)} if weighted else {}
+    net = make_net(rng, (FEATURES, CLASSES))
+    value, grad = loss.value_and_grad(net.logits(X), y, **call)
+    got, [(dw, db)] = net.backward(X, y, loss=loss, **call)
+    assert got == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(dw, X.T @ grad, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(db, grad.sum(axis=0), rtol=1e-9, atol=1e-13)
+
+
+def test_soft_targets(dtype, rng):
+    X, _ = make_data(rng, dtype)
+    y = rng.dirichlet(np.ones(CLASSES), ROWS)
+    net = make_net(rng, dtype=dtype)
+    layers = copy_of(net)
+    expected = plain_loop.fit(layers, ["relu"], X.astype(float), y.astype(dtype), SGD(0.1),
+                              batch_size=8, epochs=2)  # fmt: skip
+    history = net.fit(X, y, optimizer=SGD(0.1), batch_size=8, epochs=2)
+    tolerance = 1e-11 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(history.loss, expected, rtol=tolerance)
+    assert_same(net, layers, tolerance)
+
+
+def test_rows_without_part_are_never_read(rng):
+    X, y = make_data(rng)
+    weight = np.ones(ROWS)
+    weight[3], y[10] = 0, -100
+    clean, dirty = X.copy(), X.copy()
+    dirty[[3, 10]] = np.nan
+    loss = crossent.SoftmaxCrossEntropy(ignore_index=-100)
+    nets = [make_net(np.random.default_rng(1)) for _ in range(2)]
+    for net, data in zip(nets, (clean, dirty), strict=True):
+        net.fit(data, y, loss=loss, sample_weight=weight, epochs=2, batch_size=8)
+    assert_same(nets[1], copy_of(nets[0]), 0)
+
+
+def test_balanced_class_weights(rng):
+    X, y = make_data(rng, classes=3)
+    counts = np.bincount(y, minlength=CLASSES)
+    by_name, by_hand = make_net(rng), None
+    by_hand = Network([tuple(p.copy() for p in pair) for pair in by_name.layers])
+    by_name.fit(X, y, class_weight="balanced", epochs=2)
+    by_hand.fit(X, y, sample_weight=ROWS / (CLASSES * counts[y]), epochs=2)
+    assert_same(by_name, copy_of(by_hand), 0)
+
+
+@pytest.mark.parametrize("sampling", ["over", "under", "balanced"])
+def test_sampling_evens_out_the_classes(sampling, rng):
+    y = np.repeat([0, 1, 2], [40, 10, 25])
+    net = Network.create([3, 3], dtype=np.float64)
+    loop, _, _ = net._loop(8, 1)
+    net._bind(loop, np.eye(3)[y], y)
+    length = loop.order(sampling, 3, 0, True)
+    order = loop._order_of_rows()
+    counts = np.bincount(y[order], minlength=3)
+    assert length == {"over": 120, "under": 30, "balanced": 75}[sampling]
+    np.testing.assert_array_equal(counts, length // 3)
+    if sampling == "over":
+        assert np.bincount(order).min() >= 1
+    if sampling == "under":
+        assert np.bincount(order).max() == 1
+
+
+def test_the_order_is_the_documented_one(rng):
+    net = Network.create([2, 2], dtype=np.float64)
+    loop, _, _ = net._loop(8, 1)
+    net._bind(loop, np.zeros((100, 2)), np.zeros(100, int))
+    loop.optimize(SGD(), 0, 2**63 + 5, 1)
+    for epoch in (0, 1, 7):
+        loop.order("all", 2, epoch, True)
+        assert loop._order_of_rows().tolist() == plain_loop.epoch_order(100, 2**63 + 5, epoch)
+
+
+def test_drop_last(rng):
+    X, y = make_data(rng)
+    net = make_net(rng)
+    net.fit(X, y, batch_size=10, epochs=2, drop_last=True)
+    assert net._steps == 2 * (ROWS // 10)
+
+
+# ---------------------------------------------------------------- the same bits
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_threads_do_not_change_a_bit(activation, dtype, rng):
+    X = rng.standard_normal((300, 200)).astype(dtype)
+    y = rng.integers(0, 10, 300)
+    results = []
+    for threads in (1, 2, 5):
+        net = Network.create([200, 300, 70, 10], activation=activation, dropout=0.2, seed=0,
+                             dtype=dtype)  # fmt: skip
+        history = net.fit(X, y, batch_size=100, epochs=2, threads=threads)
+        results.append((history.loss, net.parameters(), net.logits(X, threads=threads)))
+    for loss, parameters, logits in results[1:]:
+        assert loss == results[0][0]
+        np.testing.assert_array_equal(logits, results[0][2])
+        for p, first in zip(parameters, results[0][1], strict=True):
+            np.testing.assert_array_equal(p, first)
+
+
+def test_instruction_sets_with_fma_agree_to_the_last_bit(dtype, rng):
+    X = rng.standard_normal((100, 40)).astype(dtype)
+    y = rng.integers(0, 10, 100)
+    before, results = crossent.isa(), {}
+    for name in set(crossent.available_isas()) & {"avx512", "avx2", "neon"}:
+        crossent._core._use_isa(name)
+        net = Network.create([40, 50, 10], activation="gelu", seed=0, dtype=dtype)
+        net.fit(X, y, epochs=3, threads=1)
+        results[name] = net.parameters()
+    crossent._core._use_isa(before)
+    for parameters in results.values():
+        for p, first in zip(parameters, next(iter(results.values())), strict=True):
+            np.testing.assert_array_equal(p, first)
+
+
+def test_where_the_rows_lie_does_not_change_a_bit(tmp_path, rng):
+    X, y = make_data(rng, np.float32)
+    X.tofile(tmp_path / "X")
+    spaced = np.zeros((ROWS, 2 * FEATURES), np.float32)
+    spaced[:, ::2] = X
+    kinds = {
+        "array": X,
+        "memmap": np.memmap(tmp_path / "X", np.float32, "r", shape=X.shape),
+        "chunks": [X[:1], X[1:30], X[30:30], X[30:]],
+        "columns": np.asfortranarray(X),
+        "strided": spaced[:, ::2],
+    }
+    results = {}
+    for name, data in kinds.items():
+        net = make_net(np.random.default_rng(1), dtype=np.float32)
+        net.fit(data, y, epochs=2, batch_size=16)
+        results[name] = net
+        np.testing.assert_array_equal(net.logits(data), net.logits(X))
+    for net in results.values():
+        assert_same(net, results["array"].layers, 0)
+
+
+# ---------------------------------------------------------------- gradients
+
+
+@pytest.mark.parametrize("activation", plain_loop.ACTIVATIONS)
+def test_gradients_agree_with_pytorch(activation, rng):
+    torch = pytest.importorskip("torch")
+    from torch.nn import functional
+
+    torch_activation = {
+        "identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+        "gelu": lambda x: functional.gelu(x, approximate="tanh"),
+    }[activation]  # fmt: skip
+    X, y = make_data(rng)
+    net = make_net(rng, (FEATURES, HIDDEN, 11, CLASSES), activation=activation)
+    loss, gradients = net.backward(X, y)
+    layers = [[torch.tensor(p, requires_grad=True) for p in pair] for pair in net.layers]
+    h = torch.tensor(X)
+    for i, (w, b) in enumerate(layers):
+        h = h @ w + b
+        h = torch_activation(h) if i < 2 else h
+    expected = functional.cross_entropy(h, torch.tensor(y))
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-12)
+    for pair, tensors in zip(gradients, layers, strict=True):
+        for g, t in zip(pair, tensors, strict=True):
+            np.testing.assert_allclose(g, t.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_tanh_keeps_its_digits_near_zero_and_far_out(isa, dtype):
+    x = np.array([0, 1e-30, -1e-5, 1e-3, 0.1, 0.34, 0.5, -2, 9, 40, -1e5, np.inf], dtype)
+    identity = np.eye(len(x), dtype=dtype)
+    net = Network([(np.diag(x[:-1]), None), (np.eye(len(x) - 1, dtype=dtype), None)],
+                  activation="tanh", output="softmax")  # fmt: skip
+    got = net.logits(identity[:-1, :-1]).diagonal()
+    np.testing.assert_allclose(got, np.tanh(x[:-1].astype(np.longdouble)).astype(dtype),
+                               rtol=4 * np.finfo(dtype).eps, atol=0)  # fmt: skip
+
+
+# ---------------------------------------------------------------- the rest of the interface
+
+
+def test_partial_fit_goes_on_where_it_ended(rng):
+    X, y = make_data(rng)
+    whole, parts = make_net(rng), None
+    parts = Network([tuple(p.copy() for p in pair) for pair in whole.layers])
+    whole.fit(X, y, optimizer=Adam(0.01), epochs=3, seed=2)
+    for _ in range(3):
+        parts.partial_fit(X, y, optimizer=Adam(0.01), seed=2)
+    assert_same(parts, copy_of(whole), 0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (Constant(), [1, 1, 1, 1]),
+        (Steps(2, 0.1), [1, 1, 0.1, 0.1]),
+        (Cosine(), [1, 0.8535533905932737, 0.5, 0.14644660940672627]),
+        (WarmUp(2), [0.5, 1, 1, 1]),
+        (WarmUp(2, Cosine()), [0.5, 0.8535533905932737, 0.5, 0.14644660940672627]),
+        (lambda step, steps_per_epoch, steps: step / steps, [0, 0.25, 0.5, 0.75]),
+    ],
+)
+def test_schedules(schedule, expected, rng):
+    X, y = make_data(rng)
+    history = make_net(rng).fit(
+        X, y, optimizer=SGD(0.1, schedule=schedule), epochs=4, batch_size=ROWS
+    )
+    np.testing.assert_allclose(history.lr, 0.1 * np.array(expected), rtol=1e-14)
+
+
+def test_predictions_and_evaluation(dtype, rng):
+    X, y = make_data(rng, dtype, rows=600)      # more than one batch
+    net = make_net(rng, dtype=dtype)
+    logits = net.logits(X)
+    expected = copy_of(net)
+    (w1, b1), (w2, b2) = expected
+    exact = np.maximum(X.astype(float) @ w1 + b1, 0) @ w2 + b2
+    np.testing.assert_allclose(logits, exact, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(net.predict(X), logits.argmax(axis=1))
+    np.testing.assert_array_equal(net.predict_proba(X), crossent.softmax(logits))
+    loss, accuracy = net.evaluate(X, y)
+    assert loss == pytest.approx(crossent.softmax_cross_entropy(logits, y), rel=1e-12)
+    assert accuracy == np.mean(net.predict(X) == y)
+
+
+def test_early_stopping_puts_back_the_best_parameters(rng):
+    X, y = make_data(rng)
+    Xv, yv = make_data(rng)                     # noise: soon overfitted
+    net = make_net(rng)
+    history = net.fit(X, y, validation=(Xv, yv), patience=3, epochs=500, optimizer=Adam(0.02))
+    assert len(history.loss) == history.best_epoch + 4 < 500
+    assert history.val_loss[history.best_epoch] == min(history.val_loss)
+    assert net.evaluate(Xv, yv)[0] == min(history.val_loss)
+
+
+def test_a_callback_can_stop(rng):
+    X, y = make_data(rng)
+    seen = []
+    history = make_net(rng).fit(
+        X, y, callback=lambda net, history: seen.append(net) or len(history.loss) == 2
+    )
+    assert len(seen) == len(history.loss) == 2
+
+
+def test_save_load_and_pickle(tmp_path, rng):
+    X, y = make_data(rng)
+    net = make_net(rng, activation="gelu", dropout=0.1)
+    net.fit(X, y)
+    net.save(tmp_path / "net.npz")
+    for other in (Network.load(tmp_path / "net.npz"), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(other.logits(X), net.logits(X))
+        assert other.activations == ["gelu"]
+        assert other.dropouts == [0.1]
+
+
+def test_create_draws_he_or_glorot():
+    weight = Network.create([400, 500, 2], activation="relu", seed=1).layers[0][0]
+    assert weight.dtype == np.float32
+    assert weight.std() == pytest.approx(np.sqrt(2 / 400), rel=0.01)
+    weight = Network.create([400, 500, 2], activation="tanh", seed=1).layers[0][0]
+    assert weight.std() == pytest.approx(np.sqrt(2 / 900), rel=0.01)
+
+
+def test_history_plots(rng):
+    pytest.importorskip("matplotlib")
+    X, y = make_data(rng)
+    history = make_net(rng).fit(X, y, validation=(X, y), epochs=2)
+    assert len(history.plot().lines) == 2
+
+
+def test_a_progress_bar(rng, capsys):
+    pytest.importorskip("tqdm")
+    X, y = make_data(rng)
+    make_net(rng).fit(X, y, epochs=2, progress=True)
+    assert "2/2" in capsys.readouterr().err

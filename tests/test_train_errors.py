@@ -1,0 +1,202 @@
+"""Bad input is named, and a failed step leaves no trace in the parameters."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import crossent
+from crossent.train import SGD, Adam, DivergenceError, Network
+
+
+def data(rows=40, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((rows, 4)).astype(dtype), rng.integers(0, 3, rows)
+
+
+def net_of(dtype=np.float32):
+    return Network.create([4, 8, 3], seed=0, dtype=dtype)
+
+
+def weight(*shape, dtype=np.float32):
+    return np.ones(shape, dtype)
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+SHARED = weight(4, 4)
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "message"),
+    [
+        ([], ValueError, "layers is empty"),
+        ([(weight(4, 3), weight(2))], ValueError, r"bias of layer 0 has shape \(2,\); expected \(3,\)"),
+        (
+            [(weight(4, 3), weight(3)), (weight(4, 3), None)],
+            ValueError,
+            r"weight of layer 1 has shape \(4, 3\); expected \(3, any\)",
+        ),
+        ([(weight(4, 3, dtype=np.float16), None)], TypeError, "dtype float16; expected float32 or"),
+        ([(weight(4, 3), weight(3, dtype=np.float64))], TypeError, "layer 0 has dtype float64"),
+        ([(weight(4, 3).T, None)], ValueError, "not contiguous"),
+        ([(read_only(weight(4, 3)), None)], ValueError, "read-only"),
+        ([(SHARED, None), (SHARED, None)], ValueError, "layer 1 shares memory"),
+        ([([[1.0]], None)], TypeError, "is a list; expected a NumPy array"),
+        ([weight(4, 3)], TypeError, "expected a pair"),
+        ([(weight(0, 3), None)], ValueError, "no empty dimension"),
+    ],
+)
+def test_layers_that_do_not_fit(layers, error, message):
+    with pytest.raises(error, match=message):
+        Network(layers)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "swish"}, "activation is 'swish'; expected one of 'identity', 'relu'"),
+        ({"activation": ["relu", "relu"]}, "activation has 2 values; expected 1"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"output": "linear"}, "output is 'linear'"),
+    ],
+)
+def test_options_of_a_network(options, message):
+    with pytest.raises(ValueError, match=message):
+        Network.create([4, 8, 3], **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"X": data()[0][:, :3]}, ValueError, r"X has shape \(40, 3\); expected \(rows, 4\)"),
+        ({"X": data()[0].astype(float)}, TypeError, "X has dtype float64; expected .* float32"),
+        ({"X": data()[0].tolist()}, TypeError, "X is a list; expected a NumPy array"),
+        ({"X": [data()[0], data()[0][0]]}, ValueError, r"X\[1\] has shape \(4,\)"),
+        ({"X": data()[0][:0], "y": data()[1][:0]}, ValueError, "X has no rows"),
+        ({"y": data()[1][:39]}, ValueError, r"y has shape \(39,\); expected \(40,\)"),
+        ({"y": data()[1] - 1}, IndexError, r"is -1; expected 0 <= target < 3"),
+        ({"y": data()[1] + 1}, IndexError, r"is 3; expected 0 <= target < 3"),
+        ({"y": data()[1].astype(str)}, TypeError, "y has dtype <U"),
+        ({"sample_weight": np.ones(3)}, ValueError, r"sample_weight has shape \(3,\)"),
+        ({"sample_weight": -np.ones(40)}, ValueError, "sample_weight holds negative"),
+        ({"class_weight": "even"}, ValueError, "class_weight is 'even'"),
+        ({"class_weight": [1.0, 2.0]}, ValueError, r"class_weight has shape \(2,\)"),
+        ({"batch_size": 0}, ValueError, "batch_size is 0"),
+        ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
+        ({"accumulate": 0}, ValueError, "accumulate is 0"),
+        ({"threads": 0}, ValueError, "threads is 0"),
+        ({"sampling": "some"}, ValueError, "sampling is 'some'"),
+        ({"patience": 3}, ValueError, "patience needs validation"),
+        ({"validation": (1,)}, ValueError, "validation has 1 parts"),
+        ({"loss": "mse"}, TypeError, "loss is a str; expected a SoftmaxCrossEntropy"),
+        ({"loss": crossent.SigmoidCrossEntropy()}, TypeError, "loss is a SigmoidCrossEntropy"),
+        ({"loss": crossent.SoftmaxCrossEntropy(reduction="sum")}, ValueError, "reduction"),
+        ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
+        ({"optimizer": SGD(schedule=lambda *a: 1.0)}, ValueError, "schedule returned shape"),
+    ],
+)
+def test_arguments_of_fit(change, error, message):
+    X, y = data()
+    net, arguments = net_of(), {"X": X, "y": y, **change}
+    before = [p.copy() for p in net.parameters()]
+    with pytest.raises(error, match=message):
+        net.fit(arguments.pop("X"), arguments.pop("y"), **arguments)
+    if "label" not in message and "target <" not in message:
+        for p, old in zip(net.parameters(), before, strict=True):
+            np.testing.assert_array_equal(p, old)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGD(-1.0), "lr is -1.0"),
+        (lambda: SGD(momentum=1.0), "momentum is 1.0"),
+        (lambda: Adam(beta2=1.5), "beta2 is 1.5"),
+        (lambda: SGD(clip=0.0), "clip is 0.0"),
+    ],
+)
+def test_arguments_of_optimizers(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def train_until_stopped(X, y, error, message, **options):
+    """Trains in order and checks that the parameters are those of the last good step."""
+    net, good = net_of(X.dtype), net_of(X.dtype)
+    with pytest.raises(error, match=message) as info:
+        net.fit(X, y, shuffle=False, batch_size=8, epochs=1, **options)
+    if net._steps:
+        good.fit(X[: 8 * net._steps], y[: 8 * net._steps], shuffle=False, batch_size=8, epochs=1,
+                 **options)  # fmt: skip
+    for p, expected in zip(net.parameters(), good.parameters(), strict=True):
+        np.testing.assert_array_equal(p, expected)
+    return net._steps, info
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_in_the_data_is_found_where_it_is(value, dtype):
+    X, y = data(dtype=dtype)
+    X[27, 2] = value
+    message = r"X\[27\] holds NaN or infinity \(found in step 4\).* those after step 3"
+    steps, _ = train_until_stopped(X, y, ValueError, message)
+    assert steps == 3
+
+
+def test_a_bad_label_is_found_where_it_is():
+    X, y = data()
+    y[17] = 3
+    steps, _ = train_until_stopped(X, y, IndexError, r"target\[17\] is 3; expected 0 <= target < 3")
+    assert steps == 2
+
+
+def test_divergence_names_the_step(dtype):
+    X, y = data(dtype=dtype)
+    X *= 1e18 if dtype == np.float32 else 1e150
+    steps, info = train_until_stopped(X, y, DivergenceError, "is not finite", optimizer=SGD(1e30))
+    assert f"of step {steps + 1} " in str(info.value)
+
+
+def test_sampling_needs_every_class():
+    X, y = data()
+    with pytest.raises(ValueError, match="needs rows of every class"):
+        net_of().fit(X, np.minimum(y, 1), sampling="over")
+
+
+def test_ctrl_c_stops_between_two_steps():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20000, 100)).astype(np.float32), rng.integers(0, 10, 20000)
+    net = Network.create([100, 64, 10], seed=0)
+    pressed = []
+
+    def press():
+        pressed.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.5, press)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y, epochs=10**6, threads=1)
+    assert time.perf_counter() - pressed[0] < 0.2
+    timer.join()
+    steps, per_epoch = net._steps, -(-20000 // 64)
+    assert steps > 0
+    # The same steps once more: whole epochs, and of the last one the rows in its order.
+    twin = Network.create([100, 64, 10], seed=0)
+    twin.fit(X, y, epochs=steps // per_epoch, threads=1)
+    left = steps % per_epoch
+    if left:
+        loop, _, _ = net._loop(64, 1)
+        net._bind(loop, X, y)
+        loop.optimize(Adam(), 0, 0, 1)
+        loop.order("all", 10, steps // per_epoch, True)
+        rows = loop._order_of_rows()[: left * 64]
+        twin.partial_fit(X[rows], y[rows], shuffle=False, threads=1)
+    for p, expected in zip(net.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_array_equal(p, expected)
