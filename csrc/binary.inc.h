@@ -75,12 +75,10 @@ INLINE void from_probability(vec given, const struct crossent_sigmoid_options *o
         return;
     }
     mask inside = vequal(p, given);
-    vec p_counts = vselect(inside, vselect(p_clipped, zero, one), zero);
-    vec q_counts = vselect(inside, vselect(q_clipped, zero, one), zero);
-    o->du = p_counts / p;
-    o->dv = q_counts / q;
-    o->udv = q_counts * o->u / q;
-    o->vdu = p_counts * o->v / p;
+    o->du = vselect(inside, vselect(p_clipped, zero, one / p), zero);
+    o->dv = vselect(inside, vselect(q_clipped, zero, one / q), zero);
+    o->udv = vselect(inside, vselect(q_clipped, zero, o->u / q), zero);
+    o->vdu = vselect(inside, vselect(p_clipped, zero, o->v / p), zero);
 }
 
 INLINE vec_f64 share(vec_f64 a, vec_f64 of)
@@ -149,11 +147,21 @@ INLINE void binary_lanes(const struct crossent_sigmoid *call, struct elements *e
     }
 }
 
-/* Whole registers: what lies beyond e->count must have sample weight 0. */
+/* Whole registers: beyond n, x must be 0 as far as WIDEST goes. */
+static double sum_elements(const double *x, size_t n)
+{
+    struct totals_f64 sum;
+    totals_clear_f64(&sum);
+    for (size_t i = 0; i < n; i += WIDE_f64)
+        for (int h = 0; h < HALVES_f64; h++)
+            totals_add_f64(&sum, h, vload_f64(x + i + (size_t)(h * LANES_f64)));
+    return totals_value_f64(&sum);
+}
+
+/* Whole registers: beyond e->count, sample weights must be 0 as far as WIDEST goes. */
 static double binary_losses(const struct crossent_sigmoid *call, struct elements *e)
 {
     const int focal = IS_DOUBLE && call->options->focal_gamma != 0;
-    struct totals_f64 sum;
     if (call->function == CROSSENT_BINARY_CROSS_ENTROPY && focal)
         binary_lanes(call, e, 1, IS_DOUBLE);
     else if (call->function == CROSSENT_BINARY_CROSS_ENTROPY)
@@ -162,9 +170,5 @@ static double binary_losses(const struct crossent_sigmoid *call, struct elements
         binary_lanes(call, e, 0, IS_DOUBLE);
     else
         binary_lanes(call, e, 0, 0);
-    totals_clear_f64(&sum);
-    for (size_t i = 0; i < e->count; i += WIDE_f64)
-        for (int h = 0; h < HALVES_f64; h++)
-            totals_add_f64(&sum, h, vload_f64(e->loss + i + (size_t)(h * LANES_f64)));
-    return totals_value_f64(&sum);
+    return sum_elements(e->loss, e->count);
 }

@@ -1,5 +1,5 @@
-/* The driver of the loss from probabilities. Included by softmax.c, whose slabs, labels, weights and
- * faults it shares; `call->rows.logits` are the probabilities here.
+/* The driver of the loss from probabilities. Included by softmax.c, whose slabs, labels, weights
+ * and faults it shares; `call->rows.logits` are the probabilities here.
  *
  * Class indices, and nothing else that concerns other classes: one number of each row is read, and
  * the gradient is 0 but there. All else goes row by row through probabilities.inc.h.

@@ -130,6 +130,7 @@ struct typed_kernels {
                            double coefficient);
     /* The same for a binary loss with options, in buffers (binary.inc.h). */
     double (*binary_loss)(const struct crossent_sigmoid *, struct elements *);
+    double (*sum)(const double *, size_t n);   /* 0 beyond n, as far as WIDEST goes */
     void (*sigmoid_function)(enum crossent_elementwise, const void *x, void *out, size_t n);
     const struct train_kernels *train;     /* of the mini-batch loop (train_kernels.h) */
 };

@@ -157,6 +157,7 @@
 #define binary_lanes F(binary_lanes)
 #define binary_losses F(binary_losses)
 #define share F(share)
+#define sum_elements F(sum_elements)
 #define log_near F(log_near)
 #define exp_single F(exp_single)
 #define log1p_single F(log1p_single)

@@ -22,7 +22,7 @@
 /* Below it p, and above 1 / it a quotient S / p, are on their way to the end of the range. */
 static const double SMALL_P = 0x1p-900;
 
-/* Logarithms of positive, normal numbers, in place: within an ulp, also near 1, where x - 1 is exact. */
+/* Logarithms of positive, normal numbers, in place: within an ulp, also near 1: x - 1 is exact. */
 static void log_many(double *x, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) {

@@ -67,14 +67,20 @@ static void store_run(char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t
 {
     const double *x = from;
     const float *f = from;
-    for (size_t i = 0; i < n; i++, p += step)
-        switch (dtype) {
-        case CROSSENT_F64: *(double *)p = x[i]; break;
-        case CROSSENT_F32: *(float *)p = kind == CROSSENT_F32 ? f[i] : (float)x[i]; break;
-        case CROSSENT_F16: *(uint16_t *)p = half_bits(x[i], 10, 15); break;
-        case CROSSENT_BF16: *(uint16_t *)p = half_bits(x[i], 7, 127); break;
-        default: *(uint8_t *)p = (uint8_t)x[i]; break;
-        }
+    if (dtype == CROSSENT_F32 && kind == CROSSENT_F64 && step == (ptrdiff_t)sizeof(float))
+        for (size_t i = 0; i < n; i++)
+            ((float *)p)[i] = (float)x[i];
+    else if (dtype == CROSSENT_F64 && step == (ptrdiff_t)sizeof(double))
+        memcpy(p, x, n * sizeof(double));
+    else
+        for (size_t i = 0; i < n; i++, p += step)
+            switch (dtype) {
+            case CROSSENT_F64: *(double *)p = x[i]; break;
+            case CROSSENT_F32: *(float *)p = kind == CROSSENT_F32 ? f[i] : (float)x[i]; break;
+            case CROSSENT_F16: *(uint16_t *)p = half_bits(x[i], 10, 15); break;
+            case CROSSENT_BF16: *(uint16_t *)p = half_bits(x[i], 7, 127); break;
+            default: *(uint8_t *)p = (uint8_t)x[i]; break;
+            }
 }
 
 /* n elements from `first` on, run by run, to or from a contiguous buffer of `kind`: F64, or F32 where
@@ -177,14 +183,16 @@ static void fault(struct block_sum *sum, int status, size_t element, double valu
         sum->fault_value = value;
 }
 
-static int is_left_out(const struct crossent_sigmoid_options *o, double target)
+/* The elements that take part and whose x lies outside [low, high] (or is NaN) are faults. */
+static void check_range(const struct elements *e, size_t first, const double *x, double low,
+                        double high, int status, struct block_sum *sum)
 {
-    if (o->missing && isnan(target))
-        return 1;
-    for (size_t i = 0; i < o->ignored; i++)
-        if (target == (double)o->ignore[i])
-            return 1;
-    return 0;
+    size_t bad = 0;
+    for (size_t i = 0; i < e->count; i++)
+        bad += !(x[i] >= low && x[i] <= high);
+    for (size_t i = 0; bad && i < e->count; i++)
+        if (e->sample[i] != 0 && !(x[i] >= low && x[i] <= high))
+            fault(sum, status, first + i, x[i]);
 }
 
 /* Targets and sample weights of a piece; an element that takes no part gets weight 0. */
@@ -192,24 +200,21 @@ static void element_weights(const struct sigmoid_run *run, size_t first, struct 
                             struct block_sum *sum)
 {
     const struct crossent_sigmoid_options *o = run->call->options;
-    copy_elements(run, &run->call->target, first, e->count, e->target, CROSSENT_F64, 0);
-    for (size_t i = 0; !o->sample_weight.data && i < e->count; i++)
-        e->sample[i] = 1;
-    if (o->sample_weight.data)
-        copy_elements(run, &o->sample_weight, first, e->count, e->sample, CROSSENT_F64, 0);
-    else if (!o->missing && !o->ignored && !o->validate)
-        return;
-    for (size_t i = 0; i < e->count; i++) {
-        double weight = e->sample[i], target = e->target[i];
-        if (!(weight >= 0)) {
-            fault(sum, CROSSENT_BAD_WEIGHT, first + i, weight);
-            e->sample[i] = 0;
-        } else if (weight != 0 && is_left_out(o, target)) {
-            e->sample[i] = 0;
-        } else if (weight != 0 && o->validate && !(target >= 0 && target <= 1)) {
-            fault(sum, CROSSENT_BAD_LABEL, first + i, target);
-        }
+    double *weight = e->sample, *target = e->target;
+    copy_elements(run, &run->call->target, first, e->count, target, CROSSENT_F64, 0);
+    for (size_t i = 0; i < PIECE; i++)
+        weight[i] = i < e->count;
+    if (o->sample_weight.data) {
+        copy_elements(run, &o->sample_weight, first, e->count, weight, CROSSENT_F64, 0);
+        check_range(e, first, weight, 0, INFINITY, CROSSENT_BAD_WEIGHT, sum);
     }
+    for (size_t i = 0; o->missing && i < e->count; i++)
+        weight[i] = target[i] == target[i] ? weight[i] : 0;
+    for (size_t k = 0; k < o->ignored; k++)
+        for (size_t i = 0; i < e->count; i++)
+            weight[i] = target[i] == (double)o->ignore[k] ? 0 : weight[i];
+    if (o->validate)
+        check_range(e, first, target, 0, 1, CROSSENT_BAD_LABEL, sum);
 }
 
 /* Probabilities beyond [0, 1]; logits that are not finite, where the caller wants to know of them or
@@ -217,24 +222,13 @@ static void element_weights(const struct sigmoid_run *run, size_t first, struct 
 static void element_faults(const struct sigmoid_run *run, size_t first, struct elements *e,
                            struct block_sum *sum)
 {
-    const double *x = e->x;
-    const struct crossent_sigmoid_options *o = run->call->options;
-    const int probabilities = run->call->function == CROSSENT_BINARY_CROSS_ENTROPY;
-    const double low = probabilities ? 0 : -DBL_MAX, high = probabilities ? 1 : DBL_MAX;
-    const int zero = !probabilities && o->nonfinite == CROSSENT_ZERO;
-    const int status = probabilities ? CROSSENT_BAD_PROBABILITY : CROSSENT_BAD_LOGITS;
-    size_t bad = 0;
-    if (!probabilities && o->nonfinite == CROSSENT_PROPAGATE)
-        return;
-    for (size_t i = 0; i < e->count; i++)
-        bad += !(x[i] >= low && x[i] <= high);
-    for (size_t i = 0; bad && i < e->count; i++) {
-        if (e->sample[i] == 0 || (x[i] >= low && x[i] <= high))
-            continue;
-        fault(sum, zero ? CROSSENT_OK : status, first + i, x[i]);
-        if (zero)
-            e->sample[i] = 0;
-    }
+    const enum crossent_nonfinite rule = run->call->options->nonfinite;
+    if (run->call->function == CROSSENT_BINARY_CROSS_ENTROPY)
+        check_range(e, first, e->x, 0, 1, CROSSENT_BAD_PROBABILITY, sum);
+    else if (rule == CROSSENT_REPORT)
+        check_range(e, first, e->x, -DBL_MAX, DBL_MAX, CROSSENT_BAD_LOGITS, sum);
+    for (size_t i = 0; rule == CROSSENT_ZERO && i < e->count; i++)
+        e->sample[i] = fabs(e->x[i]) <= DBL_MAX ? e->sample[i] : 0;
 }
 
 /* Whether the prediction, 1 where p > 1/2, is that of the target. */
@@ -273,6 +267,8 @@ static void pieces_task(void *context, size_t begin, size_t end)
     const struct crossent_sigmoid *call = run->call;
     const struct crossent_sigmoid_options *o = call->options;
     struct elements e;
+    memset(e.x, 0, sizeof e.x);
+    memset(e.target, 0, sizeof e.target);
     for (size_t i = 0; i < PIECE; i++)
         e.positive[i] = e.upstream[i] = 1;
     for (size_t block = begin; block < end; block++) {
@@ -287,8 +283,6 @@ static void pieces_task(void *context, size_t begin, size_t end)
             copy_elements(run, &o->pos_weight, first, e.count, e.positive, CROSSENT_F64, 0);
         if (o->upstream.data)
             copy_elements(run, &o->upstream, first, e.count, e.upstream, CROSSENT_F64, 0);
-        for (size_t i = e.count; i % WIDEST; i++)
-            e.x[i] = e.target[i] = e.sample[i] = 0;
         sum->partial.sum = run->typed->binary_loss(call, &e);
         write_piece(run, first, &e);
     }
@@ -304,11 +298,9 @@ static void weigh_task(void *context, size_t begin, size_t end)
         sum->partial = (struct partial){.fault_row = SIZE_MAX};
         e.count = smaller(PIECE, run->elements - first);
         element_weights(run, first, &e, sum);
+        sum->partial.weight = run->kernels->f64->sum(e.sample, e.count);
         for (size_t i = 0; i < e.count; i++)
-            if (e.sample[i] != 0) {
-                two_sum_into(&sum->partial.weight, &sum->partial.weight_low, e.sample[i]);
-                sum->partial.count++;
-            }
+            sum->partial.count += e.sample[i] != 0;
     }
 }
 

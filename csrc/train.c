@@ -37,7 +37,7 @@ struct block {
 };
 
 struct train_work {
-    size_t batch, blocks;
+    size_t batch, blocks, parameters;
     struct matrix_context matrix;
     size_t size;                  /* bytes of an element */
     int copy_rows;                /* BLAS reads the first layer's rows */
@@ -46,7 +46,7 @@ struct train_work {
     const void **x_rows, **ahead, **delta_rows;
     size_t rows_ahead;            /* how many of the next batch's rows `ahead` points to */
     size_t *order;
-    double *weight, *losses;      /* of the batch's rows */
+    double *weight;               /* of the batch's rows */
     struct block *block;
     double *squares;              /* one for each block */
     char *memory;
@@ -98,7 +98,6 @@ static void carve_work(struct train_work *work, const struct train_net *net, str
     work->target = carve(arena, batch * greatest(1, net->layer[net->layers - 1].out) * 8);
     work->order = carve(arena, batch * sizeof *work->order);
     work->weight = carve(arena, batch * sizeof *work->weight);
-    work->losses = carve(arena, batch * net->layer[net->layers - 1].out * sizeof *work->losses);
     work->block = carve(arena, blocks * sizeof *work->block);
     work->squares = carve(arena, blocks * sizeof *work->squares);
 }
@@ -108,6 +107,7 @@ static void list_blocks(struct train_work *work, const struct train_net *net)
     for (size_t l = 0; l < net->layers; l++)
         for (int is_bias = 0; is_bias < 1 + (net->layer[l].bias != NULL); is_bias++) {
             size_t n = net->layer[l].out * (is_bias ? 1 : net->layer[l].in);
+            work->parameters += n;
             for (size_t first = 0; first < n; first += BLOCK_PARAMETERS)
                 work->block[work->blocks++] = (struct block){
                     &net->layer[l], is_bias, first, least(BLOCK_PARAMETERS, n - first)};
@@ -293,24 +293,6 @@ static void set_array(struct crossent_array *array, void *data, enum crossent_dt
                                      .step = (ptrdiff_t)bytes};
 }
 
-/* The sum of n weighted losses, and the gradients of `columns` logits each times the weights. */
-static double apply_weights(const struct train_work *work, char *grad, size_t n, size_t columns)
-{
-    int is_float = work->size == sizeof(float);
-    double total = 0;
-    for (size_t r = 0; r < n; r++)
-        for (size_t j = 0; j < columns; j++) {
-            size_t at = r * columns + j;
-            total += work->weight[r] *
-                     (is_float ? (double)((const float *)work->losses)[at] : work->losses[at]);
-            if (grad && is_float)
-                ((float *)grad)[at] *= (float)work->weight[r];
-            else if (grad)
-                ((double *)grad)[at] *= work->weight[r];
-        }
-    return total;
-}
-
 /* Each of these fills in the batch's n rows, calls the loss and adds the sum of weighted losses, and
  * what a mean of `rows` rows divides by, to the sums. The gradient of that sum goes to `grad`, which
  * may be NULL. */
@@ -318,7 +300,8 @@ static int sigmoid_batch(struct train_run *run, size_t n, size_t rows, void *gra
                          struct train_sums *sums)
 {
     struct train_work *work = run->work;
-    struct crossent_sigmoid call = run->loss.sigmoid;
+    struct crossent_sigmoid call = {.function = CROSSENT_SIGMOID_CROSS_ENTROPY};
+    struct crossent_sigmoid_options options = run->loss.sigmoid;
     size_t columns = run->net.layer[run->net.layers - 1].out, row = columns * work->size;
     int weighted = run->data.weight || run->loss.class_weight;
     call.ndim = 1;
@@ -333,13 +316,20 @@ static int sigmoid_batch(struct train_run *run, size_t n, size_t rows, void *gra
     if (grad)
         set_array(&call.out, grad, run->net.dtype, work->size, row);
     if (weighted)
-        set_array(&call.loss, work->losses, run->net.dtype, work->size, row);
-    int status = crossent_sigmoid(&call);
-    double weight = 0;
-    for (size_t r = 0; r < n; r++)
-        weight += work->weight[r];
-    sums->loss += weighted ? apply_weights(work, grad, n, columns) : call.total;
-    sums->divisor += divisor_of(&run->loss, weight * (double)columns, n * columns, rows * columns);
+        set_array(&options.sample_weight, work->weight, CROSSENT_F64, 0, sizeof(double));
+    if (weighted || !run->loss.plain)
+        call.options = &options;
+    call.count = n * columns;
+    call.weight = (double)call.count;
+    int status = CROSSENT_OK;
+    if (call.options)
+        status = crossent_weigh_sigmoid(&call);
+    double divisor = divisor_of(&run->loss, call.weight, call.count, rows * columns);
+    if (status == CROSSENT_OK)
+        status = crossent_sigmoid(&call);
+    run->fault_row = status == CROSSENT_BAD_LABEL ? work->order[call.fault_element / columns] : 0;
+    sums->loss += call.total;
+    sums->divisor += divisor;
     return status;
 }
 
@@ -561,7 +551,7 @@ static void update_task(void *run_, size_t begin, size_t end)
 static void over_parameters(struct train_run *run, void (*task)(void *, size_t, size_t))
 {
     const struct train_work *work = run->work;
-    int small = work->blocks * BLOCK_PARAMETERS < PARALLEL_PARAMETERS;
+    int small = work->parameters < PARALLEL_PARAMETERS;
     parallel_for(work->blocks, small ? 1 : run->net.threads, task, run);
 }
 

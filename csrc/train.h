@@ -69,7 +69,8 @@ enum train_divisor { TRAIN_WEIGHTS, TRAIN_VALID, TRAIN_ROWS, TRAIN_NUMBER };
 struct train_loss {
     int elementwise;                       /* sigmoid, else softmax */
     struct crossent_softmax softmax;
-    struct crossent_sigmoid sigmoid;
+    struct crossent_sigmoid_options sigmoid;
+    int plain;                             /* sigmoid: no option is set */
     const double *class_weight;            /* sigmoid: of the labels [0, classes), or NULL */
     size_t classes;
     enum train_divisor divisor;

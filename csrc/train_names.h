@@ -16,7 +16,7 @@
 #define PANEL ((size_t)(VECTOR_REGISTERS / 8 * LANES))
 
 /* Rows of a tile of one register's columns; elements of a cache line. */
-enum { TALL = VECTOR_REGISTERS == 32 ? 16 : 12 };
+enum { TALL = 8 };
 #define LINE (64 / sizeof(T))
 
 #define product_tile F(product_tile)

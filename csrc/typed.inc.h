@@ -32,6 +32,7 @@ static const struct typed_kernels F(table) = {
     .store = store_any,
     .sigmoid_loss = sigmoid_losses,
     .binary_loss = binary_losses,
+    .sum = sum_elements,
     .sigmoid_function = sigmoid_functions,
     .train = &F(train_table),
 };

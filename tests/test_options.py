@@ -169,17 +169,15 @@ def truth(problem, **more):
 
 
 def tolerance(problem):
-    """How far a result may be off, relative to its terms: 4 eps.
+    """How far a result may be off, relative to its terms: 6 eps.
 
-    Temperature and softcap round the logits x, which moves probabilities by |x| roundings. Under a
-    focal factor terms are added one by one, and (1 - p)^gamma makes gamma roundings of one.
+    Temperature and softcap round the logits x, which moves probabilities by |x| roundings;
+    (1 - p)^gamma makes gamma roundings of one.
     """
     z, _, options, _ = problem
     rounded = {"temperature", "softcap"} & options.keys()
     size = np.nanmax(np.abs(z)) / min(1, options.get("temperature", 1)) if rounded else 0
-    focal = {"focal_gamma", "focal_alpha"} & options.keys()
-    factor = 8 * (1 + options.get("focal_gamma", 0)) if focal else 1
-    return 4 * np.finfo(z.dtype).eps * factor * (1 + float(size))
+    return 6 * np.finfo(z.dtype).eps * (1 + options.get("focal_gamma", 0)) * (1 + float(size))
 
 
 def assert_within(got, want, terms, limit, what):

@@ -521,12 +521,62 @@ def test_a_binary_element(name, length, dtype, isa):
             close(got[1], slope, dtype)
 
 
+# Ways to leave element 1 out: targets, options.
+LEFT_OUT_BINARY = {
+    "ignored": ([0, -1, 1], {"ignore_index": -1}),
+    "one of several": ([0, 7, 1], {"ignore_index": [-1, 7]}),
+    "sample weight": ([0, 1, 1], {"sample_weight": [1, 0, 1]}),
+    "missing": ([0, NAN, 1], {"nan_target": "missing"}),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT_BINARY)
+def test_binary_elements_that_take_no_part_are_never_read(name, dtype, isa):
+    target, options = LEFT_OUT_BINARY[name]
+    target, value_and_grad = np.array(target), crossent.sigmoid_cross_entropy_value_and_grad
+    for reduction in REDUCTIONS:
+        more = {"reduction": reduction, "nonfinite": "raise", "validate": True, **options}
+        want = value_and_grad(np.array([1, 0, 2], dtype), target, **more)
+        rows = value_and_grad(np.array([1, 2], dtype), target[::2], reduction=reduction)
+        close(np.sum(want[0]), np.sum(rows[0]), dtype)
+        assert want[1][1] == 0
+        for value in (NAN, INF, -INF):
+            got = value_and_grad(np.array([1, value, 2], dtype), target, **more)
+            for g, w in zip(got, want, strict=True):
+                assert np.asarray(g).tobytes() == np.asarray(w).tobytes()
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_nonfinite_names_the_first_binary_element_and_counts(value, dtype, isa):
+    value_and_grad = crossent.sigmoid_cross_entropy_value_and_grad
+    x, t = np.ones((2, 3), dtype), np.zeros((2, 3))
+    x[0, 2] = x[1, 0] = value
+    message = re.escape(f"2 logits are not finite; the first is logits[0, 2], {value}")
+    with pytest.raises(FloatingPointError, match=message):
+        value_and_grad(x, t, nonfinite="raise")
+    with pytest.warns(RuntimeWarning, match=message):
+        value_and_grad(x, t, nonfinite="warn")
+    loss, grad = value_and_grad(x, t, nonfinite="zero", reduction="none")
+    good = x == 1
+    close(loss, good * np.log1p(np.exp(1)), dtype)
+    close(grad, good / (1 + np.exp(-1)), dtype)
+
+
+def test_binary_targets_are_checked_on_request(dtype, isa):
+    x = np.zeros((2, 2), dtype)
+    for value in (2.0, -0.5, NAN):
+        with pytest.raises(ValueError, match=rf"target\[1, 0\] is {value}; expected 0 <= target"):
+            crossent.sigmoid_cross_entropy(x, np.array([[0, 1], [value, 0.5]]), validate=True)
+
+
 def test_the_binary_mean_of_nothing(dtype, isa):
     x = np.zeros((0, 3), dtype)
     for empty, want in (("nan", NAN), ("zero", 0)):
         np.testing.assert_equal(crossent.sigmoid_cross_entropy(x, x, empty=empty), want)
     with pytest.raises(ValueError, match="takes part in the mean"):
         crossent.sigmoid_cross_entropy(x, x, empty="raise")
+    one, options = np.full(1, NAN, dtype), {"sample_weight": 0, "empty": "zero"}
+    assert crossent.sigmoid_cross_entropy(one, one, **options) == 0
     assert crossent.sigmoid_cross_entropy(x, x, reduction="sum") == 0
     assert crossent.sigmoid_cross_entropy(x, x, reduction="none").shape == x.shape
 

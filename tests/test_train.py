@@ -185,6 +185,31 @@ def test_options_of_the_loss(name, weighted, rng):
     np.testing.assert_allclose(db, grad.sum(axis=0), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pos_weight": [1.0, 3.0, 0.5]},
+        {"label_smoothing": 0.1, "focal_gamma": 2.0, "focal_alpha": 0.3},
+        {"ignore_index": -1},
+        {"ignore_index": -1, "normalizer": "valid"},
+        {"normalizer": 7.0},
+    ],
+)
+def test_options_of_the_sigmoid_loss(options, weighted, rng):
+    loss = crossent.SigmoidCrossEntropy(**options)
+    X, _ = make_data(rng)
+    y = rng.integers(-1 if "ignore_index" in options else 0, 2, (ROWS, 3))
+    weight = rng.integers(0, 3, ROWS).astype(float) if weighted else None
+    net = make_net(rng, (FEATURES, 3), output="sigmoid")
+    call = {"sample_weight": weight[:, None]} if weighted else {}
+    value, grad = loss.value_and_grad(net.logits(X), y, **call)
+    got, [(dw, db)] = net.backward(X, y, loss=loss, sample_weight=weight)
+    assert got == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(dw, X.T @ grad, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(db, grad.sum(axis=0), rtol=1e-9, atol=1e-13)
+
+
 def test_soft_targets(dtype, rng):
     X, _ = make_data(rng, dtype)
     y = rng.dirichlet(np.ones(CLASSES), ROWS)

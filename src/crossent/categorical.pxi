@@ -147,8 +147,8 @@ def categorical_cross_entropy(probs, target, **options):
     target : ndarray of any integer dtype, or of float32 or float64
         Class indices, shape of `probs` without `axis`; or soft targets of the shape of `probs`.
     clip : None, float, "torch" or "keras", default None
-        None: exact, the loss of p = 0 is ``inf``. A number eps: p from below and 1 - p from below by
-        eps, each on its own, so that eps = 1e-15 works in float32 too. "torch": the logarithm from
+        None: exact, the loss of p = 0 is ``inf``. A number eps: p and 1 - p from below by eps, each
+        on its own, so that eps = 1e-15 works in float32 too. "torch": the logarithm from
         below at -100. "keras": p to [1e-7, 1 - 1e-7] as rounded in its dtype. The gradient is that
         of the clipped function: 0 where p is clipped.
     normalize : bool, default False

@@ -37,7 +37,7 @@ cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x,
     if given.dtype.kind not in "iubf":
         raise TypeError(f"{name} has dtype {given.dtype}; expected real numbers")
     given = np.require(given, np.float64, ["ALIGNED"])
-    if given.shape != (<object>x).shape:
+    if given.ndim and given.shape != (<object>x).shape:
         try:
             given = np.broadcast_to(given, (<object>x).shape)
         except ValueError:
@@ -45,7 +45,7 @@ cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x,
                              f"that of logits, {(<object>x).shape}") from None
     array = given
     keep.append(array)
-    view(to, array, cnp.PyArray_NDIM(array) - 1)
+    view(to, array, cnp.PyArray_NDIM(array) - 1)     # of a scalar, all strides stay 0
     return 0
 
 

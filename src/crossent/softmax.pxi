@@ -62,6 +62,8 @@ cdef int run_softmax(crossent_softmax *call) noexcept:
 
 cdef int merge_softmax(crossent_softmax *call) noexcept:
     cdef crossent_array *arrays[14]
+    if call.ndim < 2:
+        return 0
     arrays[:] = [&call.logits, &call.target, &call.out, &call.loss, &call.hessian,
                  &call.target_gradient, &call.logsumexp, &call.probability, &call.entropy,
                  &call.argmax, &call.correct, &call.sample_weight, &call.upstream,

@@ -59,12 +59,12 @@ class LossAccumulator:
     (1.0, 3)
     """
 
-    __slots__ = ("_not_finite", "_sum", "_weight", "correct", "count")
+    __slots__ = ("_correct", "_count", "_not_finite", "_sum", "_weight")
 
     def __init__(self):
         self._sum = self._weight = 0  # whole numbers of 2^-UNIT
         self._not_finite = 0.0  # the sum of the losses that are infinite or NaN
-        self.count = self.correct = 0
+        self._count = self._correct = 0
 
     def update(self, loss_sum, weight, *, count=0, correct=0):
         """Adds a mini-batch; returns the accumulator.
@@ -85,10 +85,10 @@ class LossAccumulator:
         if math.isfinite(loss_sum):
             self._sum += _exact(loss_sum)
         else:
-            self._not_finite += loss_sum
+            self._not_finite += float(loss_sum)
         self._weight += _exact(weight)
-        self.count += int(count)
-        self.correct += int(correct)
+        self._count += int(count)
+        self._correct += int(correct)
         return self
 
     def update_from(self, losses, weights=None, *, correct=None):
@@ -115,10 +115,11 @@ class LossAccumulator:
             raise ValueError("weights has negative, infinite or NaN numbers; expected finite >= 0")
         finite = np.isfinite(losses)
         self._sum += _exact_sum(losses[finite])
-        self._not_finite += float(losses[~finite].sum())
+        with np.errstate(invalid="ignore"):
+            self._not_finite += float(losses[~finite].sum())
         self._weight += _exact_sum(weights.ravel())
-        self.count += int(np.count_nonzero(weights))
-        self.correct += int(np.count_nonzero(correct & (weights > 0)))
+        self._count += int(np.count_nonzero(weights))
+        self._correct += int(np.count_nonzero(correct & (weights > 0)))
         return self
 
     def merge(self, other):
@@ -158,6 +159,16 @@ class LossAccumulator:
         return _quotient(self._weight, 1 << _UNIT)
 
     @property
+    def count(self):
+        """Number of rows that took part."""
+        return self._count
+
+    @property
+    def correct(self):
+        """Number of counted rows whose prediction was right."""
+        return self._correct
+
+    @property
     def mean(self):
         """Sum of the weighted losses divided by the sum of the weights; NaN before any update."""
         return self._rounded(self._weight) if self._weight else math.nan
@@ -186,13 +197,13 @@ class LogSumExpState:
     array([4.4402])
     """
 
-    __slots__ = ("_base", "_high", "_low", "dtype")
+    __slots__ = ("_base", "_dtype", "_high", "_low")
 
     _GRID = 256.0
 
     def __init__(self, base, high, low, dtype):
         """The sums (high + low) * e^base; see `from_logits`."""
-        self._base, self._high, self._low, self.dtype = base, high, low, np.dtype(dtype)
+        self._base, self._high, self._low, self._dtype = base, high, low, np.dtype(dtype)
 
     @classmethod
     def from_logits(cls, x, *, axis=-1):
@@ -216,6 +227,11 @@ class LogSumExpState:
         """Shape of the rows."""
         return self._base.shape
 
+    @property
+    def dtype(self):
+        """dtype of the result: that of the slices."""
+        return self._dtype
+
     def _scaled(self, base):
         """The sums in units of e^base, base at least this state's."""
         with np.errstate(invalid="ignore", under="ignore"):
@@ -234,7 +250,7 @@ class LogSumExpState:
         back = high - a
         low = (a - (high - back)) + (b - back) + (a_low + b_low)
         self._base, self._high, self._low = base, high, low
-        self.dtype = np.promote_types(self.dtype, other.dtype)
+        self._dtype = np.promote_types(self._dtype, other._dtype)
         return self
 
     def __add__(self, other):

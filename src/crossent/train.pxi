@@ -13,7 +13,6 @@ cdef enum:
 
 # In the order of csrc/train.h.
 ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "gelu")
-ELEMENTWISE_OPTIONS = {"reduction", "normalizer", "empty", "nonfinite", "threads"}
 SAMPLINGS = ("all", "over", "under", "balanced")
 
 
@@ -31,22 +30,35 @@ cdef void *_blas_function(str name) except NULL:
     return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
 
-cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to) except -1:
+cdef object _pos_weights(object value, Py_ssize_t outputs):
+    """One for each output."""
+    try:
+        return np.array(np.broadcast_to(value, (outputs,)), np.float64)
+    except ValueError:
+        raise ValueError(f"pos_weight has shape {np.shape(value)}; expected one number, or one for "
+                         f"each of the {outputs} outputs") from None
+
+
+cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict held) except -1:
     """The call of a loss object with its options set, rows and arrays still empty."""
     memset(to, 0, sizeof(train_loss))
     to.elementwise = isinstance(loss, SigmoidCrossEntropy)
-    if isinstance(loss, SoftmaxCrossEntropy):
+    if to.elementwise:
+        to.sigmoid = (<_BinaryLoss>loss)._template
+        to.plain = (<_BinaryLoss>loss)._plain
+        if (<_BinaryLoss>loss)._pos_weight is not None:
+            pos_weight = _pos_weights((<_BinaryLoss>loss)._pos_weight, classes)
+            held["pos_weight"] = pos_weight
+            to.sigmoid.pos_weight.data = <char *>_address(pos_weight)
+            to.sigmoid.pos_weight.dtype = CROSSENT_F64
+            to.sigmoid.pos_weight.step = sizeof(double)
+    else:
         (<SoftmaxCrossEntropy>loss).prepare(&to.softmax, classes)
         if (<SoftmaxCrossEntropy>loss)._class_mask is not None:
             raise ValueError("loss has class_mask, which belongs to the rows of one call; expected a "
                              "loss without it")
-        if to.softmax.nonfinite == CROSSENT_PROPAGATE:      # the loop stops there, and says where
-            to.softmax.nonfinite = CROSSENT_REPORT
-    else:
-        strange = (<_Loss>loss)._options.keys() - ELEMENTWISE_OPTIONS
-        if strange:
-            raise ValueError(f"loss has {', '.join(sorted(strange))}, which the loop does not take "
-                             "from a SigmoidCrossEntropy; expected one without")
+        if (<_Loss>loss)._axis != -1:
+            raise ValueError(f"loss has axis {(<_Loss>loss)._axis}; expected -1")
     if (<_Loss>loss)._reduction != MEAN:
         raise ValueError("loss has another reduction than 'mean'; the loop minimises the mean over "
                          "the rows of a step")
@@ -142,7 +154,7 @@ cdef class _Loop:
         if target is not None:
             self.run.data.target_dtype = dtype_of(target)
             self.run.data.target_columns = target.shape[1] if target.ndim == 2 else 0
-            _loss_template(loss, self.outputs(), &self.run.loss)
+            _loss_template(loss, self.outputs(), &self.run.loss, self.held)
         self.run.data.weight = <double *>_address(sample_weight)
         if class_weight is not None:
             self.run.loss.class_weight = <double *>_address(class_weight)
@@ -234,6 +246,9 @@ cdef class _Loop:
             raise training_stopped(
                 self.run.fault_row if status == TRAIN_BAD_ROW else None,
                 "gradient" if status == TRAIN_BAD_GRADIENT else "loss", self.run.step + 1)
+        if status == CROSSENT_BAD_LABEL and self.run.loss.elementwise:
+            row = self.run.fault_row
+            raise ValueError(f"y[{row}] is {self.target[row]}; expected 0 <= y <= 1")
         memset(&call, 0, sizeof(call))
         call.fault_row, call.classes = self.run.fault_row, self.outputs()
         return check(status, &call, self.target, None)

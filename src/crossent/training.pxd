@@ -1,6 +1,6 @@
 # Mirror of csrc/train.h, same order: what the boundary needs of it.
 from libc.stdint cimport uint64_t
-from crossent.crossent cimport crossent_dtype, crossent_sigmoid, crossent_softmax
+from crossent.crossent cimport crossent_dtype, crossent_sigmoid_options, crossent_softmax
 
 cdef extern from "train.h" nogil:
     struct matrix_blas:
@@ -52,7 +52,8 @@ cdef extern from "train.h" nogil:
     struct train_loss:
         int elementwise
         crossent_softmax softmax
-        crossent_sigmoid sigmoid
+        crossent_sigmoid_options sigmoid
+        int plain
         const double *class_weight
         size_t classes
         train_divisor divisor

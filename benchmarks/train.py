@@ -1,0 +1,291 @@
+"""The mini-batch loop against NumPy, PyTorch and scikit-learn: microseconds an iteration.
+
+20,000 x 784 float32, 10 classes, batch 64. All candidates run in turn, round after round, so that
+whatever else the machine does falls on all of them; the figures are medians over the rounds, and of
+crossent against each other one the median of the ratios within a round. With one thread it is the
+time of the processor that counts, with two the time of day.
+
+    python benchmarks/train.py [threads ...]       default: 1 2; each in a process of its own
+    python benchmarks/train.py --linear [threads]  linear_cross_entropy, 2048 x 512, 128,256 classes
+"""
+
+import os
+import subprocess
+import sys
+from time import perf_counter, process_time
+
+import numpy as np
+
+ROWS, FEATURES, CLASSES, BATCH, HIDDEN = 20_000, 784, 10, 64, 128
+STEPS = 150       # of each candidate in each round
+ROUNDS = 7
+RNG = np.random.default_rng(0)
+
+
+def make_layers(widths):
+    return [
+        [RNG.standard_normal((n, m), np.float32) * np.float32(0.05), np.zeros(m, np.float32)]
+        for n, m in zip(widths[:-1], widths[1:], strict=True)
+    ]
+
+
+# ---------------------------------------------------------------- the candidates
+
+
+def numpy_loop(X, y, widths, adam):
+    """Returns a function that does the first `steps` steps of an epoch."""
+    layers = make_layers(widths)
+    state = [[[np.zeros_like(p), np.zeros_like(p)] for p in pair] for pair in layers]
+    done = 0
+
+    def update(p, g, moments):
+        if not adam:
+            p -= 0.01 * g
+            return
+        m, v = moments
+        m *= 0.9
+        m += 0.1 * g
+        v *= 0.999
+        v += 0.001 * g * g
+        p -= 0.001 * (m / (1 - 0.9**done)) / (np.sqrt(v / (1 - 0.999**done)) + 1e-8)
+
+    def run(steps):
+        nonlocal done
+        order = RNG.permutation(len(X))
+        for i in range(steps):
+            rows = order[BATCH * i : BATCH * (i + 1)]
+            x, target = X[rows], y[rows]
+            h = x
+            inputs = [x]
+            for weight, bias in layers[:-1]:
+                h = np.maximum(h @ weight + bias, 0)
+                inputs.append(h)
+            logits = h @ layers[-1][0] + layers[-1][1]
+            exps = np.exp(logits - logits.max(axis=1, keepdims=True))
+            delta = exps / exps.sum(axis=1, keepdims=True)
+            np.log(delta[np.arange(BATCH), target]).mean()
+            delta[np.arange(BATCH), target] -= 1
+            delta /= BATCH
+            done += 1
+            for i in reversed(range(len(layers))):
+                weight, bias = layers[i]
+                grads = inputs[i].T @ delta, delta.sum(axis=0)
+                if i:
+                    delta = (delta @ weight.T) * (inputs[i] > 0)
+                update(weight, grads[0], state[i][0])
+                update(bias, grads[1], state[i][1])
+
+    return run
+
+
+def torch_loop(X, y, widths, adam):
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    modules = []
+    for n, m in zip(widths[:-1], widths[1:], strict=True):
+        modules += [torch.nn.Linear(n, m), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*modules[:-1])
+    optimizer = (torch.optim.Adam if adam else torch.optim.SGD)(model.parameters(), lr=1e-3)
+    data, target = torch.from_numpy(X), torch.from_numpy(y)
+
+    def run(steps):
+        order = torch.randperm(len(X))
+        for i in range(steps):
+            rows = order[BATCH * i : BATCH * (i + 1)]
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(data[rows]), target[rows]).backward()
+            optimizer.step()
+
+    return run
+
+
+def sklearn_loop(X, y, widths, adam):
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier(
+        widths[1:-1], solver="adam" if adam else "sgd", batch_size=BATCH, alpha=0.0
+    )
+    model.partial_fit(X[:BATCH], y[:BATCH], classes=np.arange(CLASSES))
+    return lambda steps: model.partial_fit(X[: steps * BATCH], y[: steps * BATCH])
+
+
+def crossent_loop(X, y, widths, adam):
+    from crossent.train import SGD, Adam, Network
+
+    net = Network([tuple(pair) for pair in make_layers(widths)])
+    optimizer = Adam(1e-3) if adam else SGD(0.01)
+    order = RNG.permutation(len(X))     # so that rows come from all over memory, as elsewhere
+
+    def run(steps):
+        # An epoch over a part would touch less memory: the others gather from all of X.
+        X_part, y_part = X, y
+        loop, _, _ = net._loop(BATCH, int(os.environ["OMP_NUM_THREADS"]), optimizer.moments, True)
+        net._bind(loop, X_part, y_part)
+        loop.optimize(optimizer, net._steps, int(order[0]) + net._steps, 1)
+        loop.order("all", CLASSES, 0, True)
+        loop.epoch(np.full(steps, optimizer.lr), steps * BATCH, None)
+        net._steps = loop.step
+
+    return run
+
+
+def bare_products(X, y, widths, adam):
+    """Nothing but the products of a step, by NumPy's BLAS, on contiguous batches."""
+    layers = make_layers(widths)
+    activations = [RNG.standard_normal((BATCH, n), np.float32) for n in widths]
+    grads = [np.empty_like(weight) for weight, _ in layers]
+
+    def run(steps):
+        for _ in range(steps):
+            for i, (weight, _) in enumerate(layers):
+                np.matmul(activations[i], weight, out=activations[i + 1])
+            for i, (weight, _) in enumerate(layers):
+                np.matmul(activations[i].T, activations[i + 1], out=grads[i])
+                if i:
+                    activations[i + 1] @ weight.T
+
+    return run
+
+
+def bytes_moved(X, y, widths, adam):
+    """The bytes of gather and update, as copies: a batch's rows; and parameters, gradients and
+    moments, of which all but the gradients are written too."""
+    parameters = sum(n * m + m for n, m in zip(widths[:-1], widths[1:], strict=True))
+    arrays = 3 if adam else 1
+    source = np.zeros((arrays + 1, parameters), np.float32)
+    target = np.zeros((arrays, parameters), np.float32)
+    batch = np.empty((BATCH, FEATURES), np.float32)
+
+    def run(steps):
+        order = RNG.permutation(len(X))
+        for i in range(steps):
+            np.take(X, order[BATCH * i : BATCH * (i + 1)], axis=0, out=batch, mode="clip")
+            np.copyto(target, source[:arrays])
+
+    return run
+
+
+CANDIDATES = {
+    "crossent": crossent_loop,
+    "NumPy": numpy_loop,
+    "PyTorch": torch_loop,
+    "scikit-learn": sklearn_loop,
+    "bare products": bare_products,
+    "bytes of gather and update": bytes_moved,
+}
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def compare(title, widths, adam):
+    X = RNG.standard_normal((ROWS, FEATURES), np.float32)
+    y = RNG.integers(0, CLASSES, ROWS)
+    runs, alone = {}, os.environ["OMP_NUM_THREADS"] == "1"
+    clock = process_time if alone else perf_counter
+    for name, make in CANDIDATES.items():
+        try:
+            runs[name] = make(X, y, widths, adam)
+            runs[name](5)
+        except ImportError:
+            print(f"({name} is not installed)")
+    times = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            start = clock()
+            run(STEPS)
+            times[name].append((clock() - start) / STEPS * 1e6)
+    print(f"\n{title}, {os.environ['OMP_NUM_THREADS']} thread(s)")
+    print(f"{'':28}{'us a step':>10}{'/ crossent':>12}")
+    own = np.array(times["crossent"])
+    for name, values in times.items():
+        ratio = np.median(np.array(values) / own)
+        print(f"{name:28}{np.median(values):10.1f}{ratio:12.2f}")
+    floor = 1.25 * np.array(times["bare products"]) + np.array(times["bytes of gather and update"])
+    print(f"{'1.25 products + bytes':28}{np.median(floor):10.1f}{np.median(floor / own):12.2f}")
+
+
+def linear():
+    """linear_cross_entropy_value_and_grad against its three bare products and PyTorch."""
+    import crossent
+
+    rows, features, classes = 2048, 512, 128_256
+    x = RNG.standard_normal((rows, features), np.float32)
+    weight = RNG.standard_normal((classes, features), np.float32) * np.float32(0.02)
+    target = RNG.integers(0, classes, rows)
+    logits_bytes = rows * classes * 4
+
+    def bare():
+        z = x @ weight.T
+        z @ weight
+        z.T @ x
+
+    def with_torch(chunked):
+        import torch
+
+        a = torch.from_numpy(x).requires_grad_()
+        w = torch.from_numpy(weight).requires_grad_()
+        t = torch.from_numpy(target)
+        f = torch.nn.functional
+        if chunked:
+            f.linear_cross_entropy(a, w, t).backward()
+        else:
+            f.cross_entropy(f.linear(a, w), t).backward()
+
+    runs = {
+        "crossent": lambda: crossent.linear_cross_entropy_value_and_grad(x, weight, target),
+        "three bare products": bare,
+        "torch linear + cross_entropy": lambda: with_torch(False),
+    }
+    try:
+        import torch
+
+        if hasattr(torch.nn.functional, "linear_cross_entropy"):
+            runs["torch linear_cross_entropy"] = lambda: with_torch(True)
+    except ImportError:
+        del runs["torch linear + cross_entropy"]
+    for rows_of_chunk in (16, 64, 128, 512):
+        runs[f"crossent, chunk={rows_of_chunk}"] = (
+            lambda n=rows_of_chunk: crossent.linear_cross_entropy_value_and_grad(
+                x, weight, target, chunk=n
+            )
+        )
+    print(f"logits {logits_bytes / 2**20:.0f} MB, gradients {(weight.nbytes + x.nbytes) >> 20} MB")
+    times = {name: [] for name in runs}
+    for _ in range(3):
+        for name, run in runs.items():
+            clock = perf_counter()
+            run()
+            times[name].append(perf_counter() - clock)
+    for name, values in times.items():
+        print(f"{name:32}{np.median(values):8.2f} s{peak_of(runs[name]):8.0f} MB at the peak")
+
+
+def peak_of(run):
+    """Growth of the process's peak resident memory while it runs, in MB."""
+    def status(key):
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith(key)) / 1024
+
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")                  # the peak counts from here
+    before = status("VmRSS")
+    run()
+    return status("VmHWM") - before
+
+
+def main(arguments):
+    if arguments[:1] == ["--linear"]:
+        return linear()
+    if arguments[:1] == ["--here"]:
+        compare("Softmax regression, SGD", [FEATURES, CLASSES], adam=False)
+        return compare("One hidden layer of 128, Adam", [FEATURES, HIDDEN, CLASSES], adam=True)
+    for threads in arguments or ["1", "2"]:
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        subprocess.run([sys.executable, __file__, "--here"], env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
