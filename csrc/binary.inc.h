@@ -1,4 +1,5 @@
-/* Binary cross-entropies with options, from logits x or from probabilities p.
+/* Binary cross-entropies with options, from logits x or from probabilities p, in double for every
+ * type.
  *
  * With q = 1 - p, u and v the losses of targets 1 and 0, du and dv the sizes of their slopes:
  *
@@ -14,23 +15,23 @@
  *    any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
  * b) All terms have one sign but the two of the slope, of which one is 0 where the target is 0 or 1.
  *    A share A or B of 0 takes nothing, whatever it is a share of.
- * c) u, v and their slopes are computed in T; what weighs and adds them is cheap beside them and done
- *    in double, so that weights, however small or large, cost no digit. The focal factors multiply
- *    the error of u and v by gamma u: float elements with them go through the kernel of double.
+ * c) A weight multiplies the error of what it weighs and adds its own rounding. In double that costs
+ *    float and 16-bit elements nothing; double elements have u and v to little more than half an ulp.
  */
 #ifndef T
-#error "binary.inc.h: define T, SUFFIX and IS_DOUBLE"
+#error "binary.inc.h: include with T = double"
 #endif
 
 /* Of each element in a register; udv = u dv, vdu = v du. */
 struct outcome {
-    vec p, u, v, du, dv, udv, vdu, p_gamma, q_gamma;
+    vec p, u, v, du, dv, udv, vdu;
 };
 
 INLINE void from_logit(vec x, struct outcome *o)
 {
-    const vec zero = vset(0), one = vset(1), most = vset((T)0x1p100);
-    vec e = exp_negative(vabs(x)), l = log1p_unit(e), whole = one + e;
+    const vec zero = vset(0), one = vset(1), most = vset(0x1p100);
+    vec low, e = exp_pair(zero - vabs(x), exp_range(zero), &low) * vset(UNSCALE);
+    vec l = log1p_pair(e, low * vset(UNSCALE)), whole = one + e;
     mask negative = vless(x, zero);
     vec larger = one / whole, smaller = e / whole;
     o->p = o->dv = vselect(negative, smaller, larger);
@@ -44,7 +45,7 @@ INLINE void from_logit(vec x, struct outcome *o)
 /* -log(w + low), 0 <= w <= 1, low at most half an ulp of w; inf for 0. */
 INLINE vec minus_log(vec w, vec low)
 {
-    const vec zero = vset(0), lift = vset((T)0x1p64);
+    const vec zero = vset(0), lift = vset(0x1p64);
     mask tiny = vless(w, vset(TINY));
     vec k, m = vsplit(vselect(tiny, w * lift, w), &k);
     low = low * vpow2(vset(ROUNDER + EXPONENT_BIAS) - k);   /* 2^-k */
@@ -56,8 +57,8 @@ INLINE vec minus_log(vec w, vec low)
 INLINE void from_probability(vec given, const struct crossent_sigmoid_options *options,
                              struct outcome *o)
 {
-    const vec zero = vset(0), one = vset(1), each = vset((T)options->clip_each);
-    const vec low = vset((T)options->clip_low), high = vset((T)(1 - options->clip_high));
+    const vec zero = vset(0), one = vset(1), each = vset(options->clip_each);
+    const vec low = vset(options->clip_low), high = vset(1 - options->clip_high);
     vec p = vmax(low, vmin(high, given));
     vec q = one - p, q_low = (one - q) - p;
     mask p_clipped = vless(p, each), q_clipped = vless(q, each);
@@ -65,7 +66,7 @@ INLINE void from_probability(vec given, const struct crossent_sigmoid_options *o
     o->u = minus_log(vmax(p, each), zero);
     o->v = minus_log(vmax(q, each), vselect(q_clipped, zero, q_low));
     if (options->log_limit != 0) {
-        vec limit = vset((T)options->log_limit), both = vmax(p * q, vset((T)1e-12));
+        vec limit = vset(options->log_limit), both = vmax(p * q, vset(1e-12));
         o->u = vmin(limit, o->u);
         o->v = vmin(limit, o->v);
         o->du = q / both;
@@ -81,94 +82,95 @@ INLINE void from_probability(vec given, const struct crossent_sigmoid_options *o
     o->vdu = vselect(inside, vselect(p_clipped, zero, o->v / p), zero);
 }
 
-INLINE vec_f64 share(vec_f64 a, vec_f64 of)
+/* a x, and 0 where a is 0. */
+INLINE vec share(vec a, vec x)
 {
-    return vselect_f64(vequal_f64(a, vset_f64(0)), vset_f64(0), a * of);
+    return vselect(vequal(a, vset(0)), vset(0), a * x);
 }
 
-/* One register of doubles: what the elements from i on weigh, and what that gives. */
-INLINE void binary_part(const struct crossent_sigmoid *call, struct elements *e, size_t i,
-                        const struct outcome *o, int part, const int focal)
+/* What the elements from i on weigh: A and B without the focal factors. */
+INLINE void element_shares(const struct crossent_sigmoid_options *options, const struct elements *e,
+                           size_t i, vec *a, vec *b)
 {
-    const struct crossent_sigmoid_options *options = call->options;
-    const vec_f64 zero = vset_f64(0), one = vset_f64(1);
-    const vec_f64 smoothing = vset_f64(options->label_smoothing);
-    vec_f64 t = vload_f64(e->target + i), s = vload_f64(e->sample + i);
-    vec_f64 to_half = vset_f64(0.5) - t;
-    vec_f64 a = s * vload_f64(e->positive + i) * vfma_f64(smoothing, to_half, t);
-    vec_f64 b = s * vfma_f64(smoothing, zero - to_half, one - t);
-    vec_f64 down = vwiden(o->du, part), up = vwiden(o->dv, part);
+    const vec smoothing = vset(options->label_smoothing);
+    vec t = vload(e->target + i), s = vload(e->sample + i), to_half = vset(0.5) - t;
+    *a = s * vload(e->positive + i) * vfma(smoothing, to_half, t);
+    *b = s * vfma(smoothing, vset(0) - to_half, vset(1) - t);
     if (options->focal_alpha) {
-        a = a * vset_f64(options->focal_alpha[1]);
-        b = b * vset_f64(options->focal_alpha[0]);
-    }
-    if (focal) {
-        const vec_f64 gamma = vset_f64(options->focal_gamma);
-        a = a * vwiden(o->q_gamma, part);
-        b = b * vwiden(o->p_gamma, part);
-        down = vfma_f64(gamma, vwiden(o->udv, part), down);
-        up = vfma_f64(gamma, vwiden(o->vdu, part), up);
-    }
-    mask_f64 none = vequal_f64(s, zero);
-    vec_f64 loss = share(a, vwiden(o->u, part)) + share(b, vwiden(o->v, part));
-    vec_f64 slope = share(b, up) - share(a, down);
-    vec_f64 factor = vset_f64(call->coefficient) * vload_f64(e->upstream + i);
-    vstore_f64(e->loss + i, vselect_f64(none, zero, loss));
-    vstore_f64(e->gradient + i, vselect_f64(none, zero, slope * factor));
-    if (options->probability.data)
-        vstore_f64(e->probability + i, vselect_f64(none, vset_f64(NAN), vwiden(o->p, part)));
-    if (options->hessian.data) {
-        vec_f64 bend = (a + b) * vwiden(o->du, part) * vwiden(o->dv, part);    /* (A + B) p q */
-        if (options->hessian_rule == CROSSENT_RESIDUAL)
-            bend = vabs_f64(slope);
-        else if (options->hessian_rule != CROSSENT_EXACT)
-            bend = bend + bend;           /* two classes: K / (K - 1) is 2 as well */
-        vstore_f64(e->hessian + i, vselect_f64(none, zero, bend * factor));
+        *a = *a * vset(options->focal_alpha[1]);
+        *b = *b * vset(options->focal_alpha[0]);
     }
 }
 
-INLINE void binary_lanes(const struct crossent_sigmoid *call, struct elements *e,
+/* One register of elements; the last two are constants where this is called. */
+INLINE void binary_lanes(const struct crossent_sigmoid *call, struct elements *e, size_t i,
                          const int probabilities, const int focal)
 {
-    for (size_t i = 0; i < e->count; i += LANES) {
-        struct outcome o;
-        vec x = narrowed(e->x + i);
-        if (probabilities)
-            from_probability(x, call->options, &o);
-        else
-            from_logit(x, &o);
-        if (focal) {
-            const vec gamma = vset((T)call->options->focal_gamma);
-            o.p_gamma = exp_negative(gamma * o.u);
-            o.q_gamma = exp_negative(gamma * o.v);
-        }
-        for (int part = 0; part < PARTS; part++)
-            binary_part(call, e, i + (size_t)(part * LANES_f64), &o, part, focal);
+    const struct crossent_sigmoid_options *options = call->options;
+    const vec zero = vset(0);
+    struct outcome o;
+    vec a, b;
+    if (probabilities)
+        from_probability(vload(e->x + i), options, &o);
+    else
+        from_logit(vload(e->x + i), &o);
+    element_shares(options, e, i, &a, &b);
+    vec down = o.du, up = o.dv;
+    if (focal) {
+        const vec gamma = vset(options->focal_gamma);
+        a = a * exp_negative(gamma * o.v);
+        b = b * exp_negative(gamma * o.u);
+        down = vfma(gamma, o.udv, down);
+        up = vfma(gamma, o.vdu, up);
     }
+    mask none = vequal(vload(e->sample + i), zero);
+    vec of_0 = vselect(vequal(b, zero), zero, o.v);
+    vec loss = vfma(b, of_0, share(a, o.u)), slope = share(b, up) - share(a, down);
+    vec factor = vset(call->coefficient) * vload(e->upstream + i);
+    vstore(e->loss + i, vselect(none, zero, loss));
+    vstore(e->gradient + i, vselect(none, zero, slope * factor));
+    if (options->probability.data)
+        vstore(e->probability + i, vselect(none, vset(NAN), o.p));
+    if (options->hessian.data) {
+        vec bend = (a + b) * o.du * o.dv;
+        if (options->hessian_rule == CROSSENT_RESIDUAL)
+            bend = vabs(slope);
+        else if (options->hessian_rule != CROSSENT_EXACT)
+            bend = bend + bend;           /* two classes: K / (K - 1) is 2 as well */
+        vstore(e->hessian + i, vselect(none, zero, bend * factor));
+    }
+}
+
+INLINE void binary_elements(const struct crossent_sigmoid *call, struct elements *e,
+                            const int probabilities, const int focal)
+{
+    for (size_t i = 0; i < e->count; i += WIDE)
+        for (int h = 0; h < HALVES; h++)
+            binary_lanes(call, e, i + (size_t)(h * LANES), probabilities, focal);
 }
 
 /* Whole registers: beyond n, x must be 0 as far as WIDEST goes. */
 static double sum_elements(const double *x, size_t n)
 {
-    struct totals_f64 sum;
-    totals_clear_f64(&sum);
-    for (size_t i = 0; i < n; i += WIDE_f64)
-        for (int h = 0; h < HALVES_f64; h++)
-            totals_add_f64(&sum, h, vload_f64(x + i + (size_t)(h * LANES_f64)));
-    return totals_value_f64(&sum);
+    struct F(totals) sum;
+    totals_clear(&sum);
+    for (size_t i = 0; i < n; i += WIDE)
+        for (int h = 0; h < HALVES; h++)
+            totals_add(&sum, h, vload(x + i + (size_t)(h * LANES)));
+    return totals_value(&sum);
 }
 
 /* Whole registers: beyond e->count, sample weights must be 0 as far as WIDEST goes. */
 static double binary_losses(const struct crossent_sigmoid *call, struct elements *e)
 {
-    const int focal = IS_DOUBLE && call->options->focal_gamma != 0;
+    const int focal = call->options->focal_gamma != 0;
     if (call->function == CROSSENT_BINARY_CROSS_ENTROPY && focal)
-        binary_lanes(call, e, 1, IS_DOUBLE);
+        binary_elements(call, e, 1, 1);
     else if (call->function == CROSSENT_BINARY_CROSS_ENTROPY)
-        binary_lanes(call, e, 1, 0);
+        binary_elements(call, e, 1, 0);
     else if (focal)
-        binary_lanes(call, e, 0, IS_DOUBLE);
+        binary_elements(call, e, 0, 1);
     else
-        binary_lanes(call, e, 0, 0);
+        binary_elements(call, e, 0, 0);
     return sum_elements(e->loss, e->count);
 }

@@ -52,26 +52,21 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
     return buffer;
 }
 
-/* The target of a row: t (NULL: none but the label's), a share of it spread over the classes that
- * take part, class weights. Without anything to do, t where it lies. */
+/* The target of a row: `keep` of t (NULL: none but the label's), `spread` for each class that takes
+ * part, class weights. Without anything to do, t where it lies. */
 static const T *stage_target(const struct crossent_softmax *call, const char *t, const char *mask_at,
                              double spread, double keep, T *buffer)
 {
     const size_t n = call->classes;
-    const double *weight = call->smoothing_by_target && !t ? NULL : call->class_weight;
-    if (t) {
-        const T *staged = load_any(t, call->target.step, call->target.dtype, n, buffer);
-        if (!mask_at && !weight && call->label_smoothing == 0)
-            return staged;
-        for (size_t i = 0; i < n; i++)
-            buffer[i] = (T)((keep * (double)staged[i] + spread) * (weight ? weight[i] : 1));
-    } else {
-        for (size_t i = 0; i < n; i++)
-            buffer[i] = (T)(spread * (weight ? weight[i] : 1));
+    const double *weight = call->smoothing_by_target ? NULL : call->class_weight;
+    const T *staged = t ? load_any(t, call->target.step, call->target.dtype, n, buffer) : NULL;
+    if (t && !weight && spread == 0)
+        return staged;
+    for (size_t i = 0; i < n; i++) {
+        int out = mask_at && !mask_at[(ptrdiff_t)i * call->class_mask.step];
+        double share = (t ? keep * (double)staged[i] : 0) + (out ? 0 : spread);
+        buffer[i] = (T)(share * (weight ? weight[i] : 1));
     }
-    for (size_t i = 0; mask_at && i < n; i++)
-        if (!mask_at[(ptrdiff_t)i * call->class_mask.step])
-            buffer[i] = 0;
     return buffer;
 }
 

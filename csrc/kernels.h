@@ -128,9 +128,6 @@ struct typed_kernels {
      * of the losses. Arrays may coincide, x[i] being read before out[i] is written. */
     double (*sigmoid_loss)(const void *x, const void *target, void *loss, void *grad, size_t n,
                            double coefficient);
-    /* The same for a binary loss with options, in buffers (binary.inc.h). */
-    double (*binary_loss)(const struct crossent_sigmoid *, struct elements *);
-    double (*sum)(const double *, size_t n);   /* 0 beyond n, as far as WIDEST goes */
     void (*sigmoid_function)(enum crossent_elementwise, const void *x, void *out, size_t n);
     const struct train_kernels *train;     /* of the mini-batch loop (train_kernels.h) */
 };
@@ -144,6 +141,11 @@ struct kernels {
     void (*probabilities)(struct probabilities *);     /* a row of the loss from probabilities */
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */
     void (*epilogue)(struct rows *, int bias);
+    /* Elements of a binary loss with options (binary.inc.h): fills the results that the call asks
+     * for, returns the sum of the losses. Sample weights are 0 beyond `count`, as far as WIDEST goes;
+     * and so are the n numbers of a sum. */
+    double (*binary_loss)(const struct crossent_sigmoid *, struct elements *);
+    double (*sum)(const double *, size_t n);
 };
 
 extern const struct kernels kernels_scalar, kernels_sse2, kernels_avx2, kernels_avx512,

@@ -32,11 +32,6 @@ int has_focal(const struct crossent_softmax *call)
     return call->focal_gamma != 0 || call->focal_alpha;
 }
 
-int weighs_all_classes(const struct crossent_softmax *call)
-{
-    return call->class_weight && call->label_smoothing != 0 && !call->smoothing_by_target;
-}
-
 int is_ignored(const struct crossent_softmax *call, int64_t label)
 {
     for (size_t i = 0; i < call->ignored; i++)
@@ -78,8 +73,7 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
 static void soft_row(const struct crossent_softmax *call, const struct kernels *kernels,
                      struct rows *rows, size_t r)
 {
-    int whole = call->smoothing_by_target && rows->label[r] >= 0;
-    double s = whole ? rows->weight[r] : rows->sample[r];
+    double s = call->smoothing_by_target ? rows->weight[r] : rows->sample[r];
     double a = call->coefficient * rows->upstream[r] * s, ce = rows->loss[r];
     double inverse = rows->scale[r], lse = rows->logsumexp[r];
     double sum = rows->t_others[r] + rows->t_anchor[r];

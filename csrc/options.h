@@ -14,9 +14,6 @@ int has_focal(const struct crossent_softmax *call);
 void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
                    struct rows *rows);
 
-/* Smoothing gives every class its own weight, also in rows whose label has weight 0. */
-int weighs_all_classes(const struct crossent_softmax *call);
-
 int is_ignored(const struct crossent_softmax *call, int64_t label);
 
 #endif

@@ -27,8 +27,8 @@ struct block_sum {
 struct sigmoid_run {
     struct crossent_sigmoid *call;
     const struct kernels *kernels;
-    const struct typed_kernels *typed;
-    enum crossent_dtype dtype;   /* what `typed` computes in */
+    const struct typed_kernels *typed;   /* of losses without options and functions */
+    enum crossent_dtype dtype;           /* what these compute in */
     size_t elements;
     struct block_sum *sums;      /* one per block */
 };
@@ -83,6 +83,24 @@ static void store_run(char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t
             }
 }
 
+/* n elements `step` bytes apart; the common cases of doubles as loops that become vectors. */
+static void load_run(const struct typed_kernels *typed, const char *p, ptrdiff_t step,
+                     enum crossent_dtype dtype, size_t n, void *to, enum crossent_dtype kind)
+{
+    double *x = to;
+    if (kind == CROSSENT_F64 && dtype == CROSSENT_F32 && step == (ptrdiff_t)sizeof(float)) {
+        for (size_t i = 0; i < n; i++)
+            x[i] = (double)((const float *)p)[i];
+    } else if (kind == CROSSENT_F64 && dtype == CROSSENT_F64 && step == 0) {
+        for (size_t i = 0; i < n; i++)
+            x[i] = *(const double *)p;
+    } else {
+        const void *loaded = typed->load(p, step, dtype, n, to);
+        if (loaded != to)
+            memcpy(to, loaded, n * element_size(kind));
+    }
+}
+
 /* n elements from `first` on, run by run, to or from a contiguous buffer of `kind`: F64, or F32 where
  * the array can be read as it, or has been. */
 static void copy_elements(const struct sigmoid_run *run, const struct crossent_array *array,
@@ -94,19 +112,17 @@ static void copy_elements(const struct sigmoid_run *run, const struct crossent_a
     const size_t size = element_size(kind);
     struct cursor cursor = cursor_at(call->shape, call->ndim, first / call->classes);
     size_t column = first % call->classes;
-    ptrdiff_t step = array->step, even_step;
-    int even = is_even(call, array, &even_step);
+    ptrdiff_t apart;
+    int even = is_even(call, array, &apart);
+    apart = even ? apart : array->step;
     for (size_t done = 0, length; done < n; done += length, column = 0) {
         length = even ? n : smaller(call->classes - column, n - done);
-        char *p = row_of(array, &cursor, call->ndim) + (ptrdiff_t)column * step;
+        char *p = row_of(array, &cursor, call->ndim) + (ptrdiff_t)column * array->step;
         char *b = (char *)buffer + done * size;
-        if (into_array) {
-            store_run(p, even ? even_step : step, array->dtype, length, b, kind);
-        } else {
-            const void *x = typed->load(p, even ? even_step : step, array->dtype, length, b);
-            if (x != b)
-                memcpy(b, x, length * size);
-        }
+        if (into_array)
+            store_run(p, apart, array->dtype, length, b, kind);
+        else
+            load_run(typed, p, apart, array->dtype, length, b, kind);
         cursor_next(&cursor, call->shape, call->ndim);
     }
 }
@@ -283,7 +299,7 @@ static void pieces_task(void *context, size_t begin, size_t end)
             copy_elements(run, &o->pos_weight, first, e.count, e.positive, CROSSENT_F64, 0);
         if (o->upstream.data)
             copy_elements(run, &o->upstream, first, e.count, e.upstream, CROSSENT_F64, 0);
-        sum->partial.sum = run->typed->binary_loss(call, &e);
+        sum->partial.sum = run->kernels->binary_loss(call, &e);
         write_piece(run, first, &e);
     }
 }
@@ -298,7 +314,7 @@ static void weigh_task(void *context, size_t begin, size_t end)
         sum->partial = (struct partial){.fault_row = SIZE_MAX};
         e.count = smaller(PIECE, run->elements - first);
         element_weights(run, first, &e, sum);
-        sum->partial.weight = run->kernels->f64->sum(e.sample, e.count);
+        sum->partial.weight = run->kernels->sum(e.sample, e.count);
         for (size_t i = 0; i < e.count; i++)
             sum->partial.count += e.sample[i] != 0;
     }
@@ -333,8 +349,7 @@ static int run_blocks(struct crossent_sigmoid *call, size_t block,
     const struct kernels *kernels = current_kernels();
     call->options = given ? given : &none;
     struct sigmoid_run run = {.call = call, .kernels = kernels, .sums = here};
-    /* Focal factors in double: binary.inc.h. */
-    int wide = call->logits.dtype == CROSSENT_F64 || call->options->focal_gamma != 0;
+    int wide = call->logits.dtype == CROSSENT_F64;
     run.typed = wide ? kernels->f64 : kernels->f32;
     run.dtype = wide ? CROSSENT_F64 : CROSSENT_F32;
     run.elements = call->rows * call->classes;

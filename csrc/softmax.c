@@ -77,6 +77,19 @@ static void read_doubles(const struct crossent_softmax *call, const struct cross
         to[i] = array->data ? *(const double *)p[i] : none;
 }
 
+/* The weight of a row of soft targets: the mean of the class weights under its target. */
+static double soft_weight(const struct crossent_softmax *call, const char *t)
+{
+    double sum = 0, weighted = 0, value;
+    for (size_t j = 0; j < call->classes; j++) {
+        const void *p = t + (ptrdiff_t)j * call->target.step;
+        value = call->target.dtype == CROSSENT_F64 ? *(const double *)p : (double)*(const float *)p;
+        sum += value;
+        weighted += value * call->class_weight[j];
+    }
+    return sum == 0 ? 1 : weighted / sum;
+}
+
 /* Labels and weights of the n rows from `row` on. A row that takes no part has sample weight 0. */
 static void row_weights(const struct softmax_run *run, size_t row, size_t n,
                         const struct cursor *cursor, struct rows *rows, struct partial *partial)
@@ -90,12 +103,19 @@ static void row_weights(const struct softmax_run *run, size_t row, size_t n,
         read_labels(p, call->target.dtype, n, rows->label);
     }
     read_doubles(call, &call->sample_weight, cursor, n, 1, rows->sample);
+    int soft = !run->labels && call->target.data && call->class_weight;
+    if (soft)
+        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
     for (size_t i = 0; i < n; i++) {
         int64_t label = rows->label[i];
         rows->weight[i] = rows->sample[i];
         if (!(rows->sample[i] >= 0)) {
             partial_fault(partial, CROSSENT_BAD_WEIGHT, row + i, 0);
             rows->sample[i] = 0;
+        }
+        if (soft && rows->sample[i] != 0) {
+            rows->weight[i] *= soft_weight(call, p[i]);
+            rows->sample[i] *= rows->weight[i] != 0;
         }
         if (!run->labels || rows->sample[i] == 0)
             continue;
@@ -106,7 +126,7 @@ static void row_weights(const struct softmax_run *run, size_t row, size_t n,
             rows->sample[i] = 0;
         } else if (call->class_weight) {
             rows->weight[i] *= call->class_weight[label];
-            if (rows->weight[i] == 0 && !weighs_all_classes(call))
+            if (rows->weight[i] == 0)
                 rows->sample[i] = 0;
         }
     }
@@ -423,20 +443,6 @@ static void softmax_task(void *context, size_t begin, size_t end)
     free(scratch.factors);
 }
 
-/* The weight of a row of soft targets: the mean of the class weights under its target. */
-static double soft_weight(const struct softmax_run *run, const char *t)
-{
-    const struct crossent_softmax *call = run->call;
-    double sum = 0, weighted = 0, value;
-    for (size_t j = 0; j < call->classes; j++) {
-        const void *p = t + (ptrdiff_t)j * call->target.step;
-        value = call->target.dtype == CROSSENT_F64 ? *(const double *)p : (double)*(const float *)p;
-        sum += value;
-        weighted += value * call->class_weight[j];
-    }
-    return sum == 0 ? 1 : weighted / sum;
-}
-
 static void weigh_task(void *context, size_t begin, size_t end)
 {
     struct softmax_run *run = context;
@@ -450,11 +456,9 @@ static void weigh_task(void *context, size_t begin, size_t end)
             struct cursor cursor = cursor_at(call->shape, call->ndim, row);
             n = smaller(GROUP, last - row);
             row_weights(run, row, n, &cursor, &rows, partial);
-            for (size_t i = 0; i < n; i++, cursor_next(&cursor, call->shape, call->ndim)) {
+            for (size_t i = 0; i < n; i++) {
                 if (rows.sample[i] == 0)
                     continue;
-                if (!run->labels && call->target.data && call->class_weight)
-                    rows.weight[i] *= soft_weight(run, row_of(&call->target, &cursor, call->ndim));
                 two_sum_into(&partial->weight, &partial->weight_low, rows.weight[i]);
                 partial->count++;
             }

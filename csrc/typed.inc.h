@@ -31,8 +31,6 @@ static const struct typed_kernels F(table) = {
     .general_write = write_general_row,
     .store = store_any,
     .sigmoid_loss = sigmoid_losses,
-    .binary_loss = binary_losses,
-    .sum = sum_elements,
     .sigmoid_function = sigmoid_functions,
     .train = &F(train_table),
 };

@@ -79,7 +79,6 @@ static const double RANGE_f64 = 0x1p40;
 #include "short_rows.inc.h"
 #include "general_rows.inc.h"
 #include "elementwise.inc.h"
-#include "binary.inc.h"
 #include "train_products.inc.h"
 #include "train_elements.inc.h"
 #include "train_update.inc.h"
@@ -103,4 +102,6 @@ const struct kernels TABLE_NAME(ISA) = {
     .logs = log_many,
     .probabilities = probabilities_row,
     .epilogue = rows_epilogue_f64,
+    .binary_loss = binary_losses,
+    .sum = sum_elements,
 };

@@ -139,9 +139,22 @@ def make_problem(case, seed=0, rows=None):
         target = labels.astype(rng.choice(["i2", "i4", "i8"]))
     else:
         target = place(soft_target(case["target"], labels, mask, rng))
-    z = rng.choice([0.5, 4]) * rng.standard_normal((*rows, n))
+    z = draw_logits(labels, n, rng)
     z[left_out] = np.nan
     return place(z.astype(case["dtype"])), target, options, call
+
+
+def draw_logits(labels, n, rng):
+    """Flat, spread, rising from block to block of a long row, sure of the label, or far from 0."""
+    z = rng.choice([0.5, 4]) * rng.standard_normal((*labels.shape, n))
+    kind = rng.integers(5)
+    if kind == 0:
+        z = np.sort(z, -1)
+    elif kind == 1:
+        z += 30 * np.eye(n)[labels % n]
+    elif kind == 2:
+        z += 3000
+    return z
 
 
 def soft_target(kind, labels, mask, rng):

@@ -229,7 +229,9 @@ def test_losses_keep_their_ulp_limits(kind, target, clip, dtype, isa, rng):
     given = {"e": options.get("label_smoothing", 0.0), "clip": clip}
     want, slope, size, _ = reference(kind, oracle.widen(x), oracle.widen(t), dtype, **given)
     wide = weight.astype(want.dtype)
-    oracle.assert_close(loss, want * wide, dtype, 2, what="loss")
+    # float32 is computed in double; in float64 a share of a weight is one more rounding.
+    limit = 3 if dtype == np.float64 and target != "hard" else 2
+    oracle.assert_close(loss, want * wide, dtype, limit, what="loss")
     oracle.assert_close(grad, slope * wide, dtype, 4, size * wide, what="gradient")
 
 
@@ -390,7 +392,7 @@ def results(kind, x, t, weight, **options):
     return [np.ascontiguousarray(f).tobytes() for f in found if not isinstance(f, dict)]
 
 
-def busy_arrays(kind, dtype, rng, shape=(40, 77)):
+def busy_arrays(kind, dtype, rng, shape=(39, 79)):
     x, t = elements(kind, shape, dtype, rng)
     t[rng.random(shape) < 0.1] = -1
     return x, t, rng.random(shape)
@@ -407,7 +409,7 @@ def test_instruction_sets_agree(kind, dtype, rng):
 
 
 def test_threads_agree(kind, dtype, rng):
-    arrays = busy_arrays(kind, dtype, rng, (700, 77))
+    arrays = busy_arrays(kind, dtype, rng, (700, 79))
     assert results(kind, *arrays, threads=1) == results(kind, *arrays, threads=3)
 
 

@@ -156,6 +156,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         cdef list keep = []
         cdef double divisor
         cdef bint labels
+        cdef int status
         too_many_dimensions(z)
         cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
         if self._plain:
@@ -191,7 +192,9 @@ cdef class SoftmaxCrossEntropy(_Loss):
             merge_softmax(&call)
             divisor = self.weigh(&call, y, rows_shape)
             call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
-            self.finish(run_softmax(&call), &call, y, row_shape(z, axis) if call.faults else None)
+            status = run_softmax(&call)
+            if status:
+                self.finish(status, &call, y, row_shape(z, axis))
         else:
             divisor = self.divisor(0, 0, 0)
         loss = losses
