@@ -94,7 +94,8 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
                                             scratch->slope[r]);
     rows->t[r] = NULL;
     rows->label_share[r] = 1;
-    if (!soft && !smooth)
+    /* Entropy wants the maximum as anchor, as a soft target has it. */
+    if (!soft && !smooth && !call->entropy.data)
         return;
     double share = smoothing_share(call, mask_at, &label_share);
     if (!soft)

@@ -6,8 +6,9 @@ the softmax of x, target t (one-hot for a label), class weights w, sample weight
     t'   = w_j ((1 - e) t_j + e / K)               e: label_smoothing, K: classes kept
     loss = s (sum of t'_j alpha_j (1 - p_j)^gamma (-log p_j)  +  z_loss logsumexp(x)^2)
 
-The reduced loss is the sum of these over a divisor; its gradient that of the sum of upstream * loss
-over it.
+The target has no share of classes that the mask leaves out. A row's weight is s times the mean of w
+under t; rows of weight 0 take no part. The reduced loss is the sum of the others over a divisor;
+its gradient that of the sum of upstream * loss over it.
 """
 
 from types import SimpleNamespace
@@ -80,8 +81,7 @@ def softmax_cross_entropy(
     weight, count = LD(0), 0
     for i in np.ndindex(shape):
         row_weight = s[i] * target_weight(t[i].astype(LD), options.w)
-        spread = options.smoothing > 0 and not options.by_target
-        if s[i] == 0 or (row_weight == 0 and not spread):
+        if s[i] == 0 or row_weight == 0:
             continue
         weight, count = weight + row_weight, count + 1
         row = one_row(x[i].astype(LD), t[i].astype(LD), mask[i], options)

@@ -51,7 +51,10 @@ def vector(value, name):
     """One non-negative number for each class, or one for all; None stays None."""
     if value is None:
         return None
-    array = np.array(value, dtype=np.float64, order="C")
+    try:
+        array = np.array(value, dtype=np.float64, order="C")
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}; expected one number for each class") from None
     if array.ndim > 1:
         raise ValueError(f"{name} has shape {array.shape}; expected one number for each class")
     bad = np.flatnonzero(~(array >= 0) | np.isinf(array))
@@ -77,7 +80,14 @@ def ignored(value):
     array = np.atleast_1d(np.asarray(value))
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise TypeError(f"ignore_index is {value!r}; expected an integer or several")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return np.array(array, dtype=np.int64, order="C")
+
+
+def ignored_probabilities():
+    return ValueError(
+        "ignore_index is set but target is probabilities; expected class indices "
+        "(leave rows out with sample_weight=0)"
+    )
 
 
 def per_row(value, shape, name):

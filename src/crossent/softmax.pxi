@@ -105,7 +105,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
     cdef object _ignore
     cdef object _alpha
     cdef object _class_mask
-    cdef object _cap
+    cdef dict _spread
 
     def __init__(self, **options):
         cdef dict given = known_options(options, SOFTMAX_OPTIONS, "SoftmaxCrossEntropy")
@@ -116,6 +116,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         memset(call, 0, sizeof(crossent_softmax))
         self._class_weight = _arrays.vector(given["class_weight"], "class_weight")
         self._alpha = _arrays.vector(given["focal_alpha"], "focal_alpha")
+        self._spread = {}
         self._ignore = _arrays.ignored(given["ignore_index"])
         self._class_mask = given["class_mask"]
         call.label_smoothing = number("label_smoothing", given["label_smoothing"], 0, 1)
@@ -138,13 +139,17 @@ cdef class SoftmaxCrossEntropy(_Loss):
         """Fills in the options; the arrays they need live as long as this object."""
         call[0] = self._template
         call.threads = self._threads
-        if self._class_weight is not None:
-            self._class_weight = _arrays.per_class(self._class_weight, classes, "class_weight")
-            call.class_weight = <double *>cnp.PyArray_DATA(<cnp.ndarray>self._class_weight)
-        if self._alpha is not None:
-            self._alpha = _arrays.per_class(self._alpha, classes, "focal_alpha")
-            call.focal_alpha = <double *>cnp.PyArray_DATA(<cnp.ndarray>self._alpha)
+        call.class_weight = self.per_class(self._class_weight, classes, "class_weight")
+        call.focal_alpha = self.per_class(self._alpha, classes, "focal_alpha")
         return 0
+
+    cdef const double *per_class(self, object values, Py_ssize_t classes, str name) except? NULL:
+        """One number for each class; a single number is spread out, once for each class count."""
+        if values is None:
+            return NULL
+        if (name, classes) not in self._spread:
+            self._spread[name, classes] = _arrays.per_class(values, classes, name)
+        return <const double *>cnp.PyArray_DATA(<cnp.ndarray>self._spread[name, classes])
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
         cdef cnp.ndarray z = floating_array(logits, "logits")
@@ -169,8 +174,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         if labels:
             check_label_shape(y, z, axis)
         elif self._ignore is not None:
-            raise ValueError("ignore_index is set but target is probabilities; expected class "
-                             "indices (leave rows out with sample_weight=0)")
+            raise _arrays.ignored_probabilities()
         view(&call.logits, z, axis)
         view(&call.target, y, -1 if labels else axis)
         if gradient:
@@ -186,6 +190,9 @@ cdef class SoftmaxCrossEntropy(_Loss):
             if labels and call.target_gradient.data != NULL:
                 raise ValueError("return_aux names target_grad but target is class indices; "
                                  "expected probabilities")
+            if not labels and (call.probability.data != NULL or call.correct.data != NULL):
+                raise ValueError("return_aux names probability or correct but target is "
+                                 "probabilities; expected class indices")
         divisor = call.rows
         call.coefficient = 1
         if call.rows:
@@ -208,7 +215,8 @@ cdef class SoftmaxCrossEntropy(_Loss):
     cdef double upstream(self, dict extra) except? -1:
         if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
             return 1
-        return extra["upstream"]
+        return number("upstream", extra["upstream"], -1.7976931348623157e308,
+                      1.7976931348623157e308)
 
     cdef double weigh(self, crossent_softmax *call, cnp.ndarray y, object rows_shape) except? -1:
         """The divisor of the mean; a pass over the labels only where they decide it."""
@@ -310,8 +318,15 @@ cdef class SoftmaxCrossEntropy(_Loss):
         array([[0.25, 0.25]])
         """
         check_call_options(call_options)
-        for name in ("focal_gamma", "focal_alpha", "z_loss", "softcap"):
-            if name in self._options:
+        for name in ("accumulate", "return_aux"):
+            if call_options.get(name):
+                raise ValueError(f"{name} is set; expected it with value_and_grad, not with "
+                                 "grad_and_hess")
+        if self._alpha is not None:
+            raise ValueError("grad_and_hess with focal_alpha is not defined; expected a loss "
+                             "without it")
+        for name in ("focal_gamma", "z_loss", "softcap"):
+            if self._options.get(name, SOFTMAX_OPTIONS[name]) != SOFTMAX_OPTIONS[name]:
                 raise ValueError(f"grad_and_hess with {name} is not defined: its diagonal is not "
                                  "that of the rules; expected a loss without it")
         return self.with_hessian(logits, target, rule, out, call_options)
@@ -331,6 +346,8 @@ cdef class SoftmaxCrossEntropy(_Loss):
         softmax_shape(&call, z, axis)
         if labels:
             check_label_shape(y, z, axis)
+        elif self._ignore is not None:
+            raise _arrays.ignored_probabilities()
         shape = row_shape(z, axis)
         view(&call.logits, z, axis)
         view(&call.target, y, -1 if labels else axis)
@@ -340,7 +357,9 @@ cdef class SoftmaxCrossEntropy(_Loss):
         call.hessian_rule = <crossent_hessian>one_of("rule", rule, ("exact", "upper", "friedman",
                                                                     "residual"))
         self.call_options(&call, extra, z, axis, shape, keep)
-        if call.rows:
+        if not call.rows:
+            self.divisor(0, 0, 0)
+        else:
             merge_softmax(&call)
             divisor = self.weigh(&call, y, shape)
             call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
