@@ -61,6 +61,7 @@ static void bad_probability(struct rows *rows, size_t r, size_t row, size_t clas
 {
     partial_fault(partial, CROSSENT_BAD_PROBABILITY, row + rows->source[r], class);
     rows->sample[r] = rows->loss[r] = 0;
+    rows->altered = 1;
 }
 
 /* Labels, and nothing that needs the other classes. */
@@ -179,6 +180,7 @@ static void categorical_task(void *context, size_t begin, size_t end)
     run.typed = run.kernels->f64;
     run.size = sizeof(double);
     run.general = 1;
+    reset_rows(&rows);
     rows.classes = call->classes;
     scratch.shared_target = NULL;
     char *memory = categorical_scratch(&run, &rows, &scratch);

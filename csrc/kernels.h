@@ -31,11 +31,13 @@ struct rows {
     int64_t label[GROUP];        /* -1 where there is none */
     double weight[GROUP], sample[GROUP];  /* of the label's loss; of the row as a whole */
     double upstream[GROUP];
+    int altered;                 /* source, weight or sample are not those of rows that all count */
     const char *x[GROUP];
     char *out[GROUP];
     ptrdiff_t x_step, out_step;
     void *exps[GROUP];
     int64_t anchor[GROUP];       /* the class left out of the sum: the target, or any maximum (-1) */
+    double column[GROUP];        /* the anchor as a number that a lane can hold, of short rows */
 
     /* Statistics. */
     double shift[GROUP], max[GROUP], exponent[GROUP];  /* max: of x - shift, but the anchor */

@@ -89,8 +89,11 @@ static inline void shift_elements(T *to, const T *x, size_t n, T shift)
 static inline T split_scale(double scale, double factor, T *pre)
 {
     int a, b;
-    double digits = frexp(scale, &a) * frexp(factor, &b);
+    double product = scale * factor;
     *pre = 1;
+    if (fabs(product) > (double)TINY * 8)
+        return (T)product;
+    double digits = frexp(scale, &a) * frexp(factor, &b);
     if (scale == 0 || factor == 0 || !isfinite(digits))
         return (T)(scale * factor);
     if (a + b > 3 - EXPONENT_BIAS)

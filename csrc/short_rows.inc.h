@@ -35,9 +35,12 @@ static inline void tile_load(const struct rows *rows, size_t r0, T *tile)
             for (size_t k = 0; k < LANES && c + k < classes; k++)
                 vstore(tile + (c + k) * LANES, v[k]);
         }
-    } else if (adjacent(x, LANES)) {
-        for (size_t c = 0; c < classes; c++)
-            vstore(tile + c * LANES, vload((const T *)(x[0] + (ptrdiff_t)c * rows->x_step)));
+    } else if (adjacent(x, lane_count(rows, r0))) {
+        const size_t lanes = lane_count(rows, r0);
+        for (size_t c = 0; c < classes; c++) {
+            const T *at = (const T *)(x[0] + (ptrdiff_t)c * rows->x_step);
+            vstore(tile + c * LANES, vload_part(at, lanes, vset(0)));
+        }
     } else {
         for (size_t c = 0; c < classes; c++)
             for (size_t l = 0; l < LANES; l++)
@@ -45,54 +48,38 @@ static inline void tile_load(const struct rows *rows, size_t r0, T *tile)
     }
 }
 
-/* out[row r0 + lane][c] = tile[c][lane], for the rows that are not padding */
-static inline void tile_store(const struct rows *rows, size_t r0, const T *tile)
-{
-    char *const *out = rows->out + r0;
-    const size_t classes = rows->classes, lanes = lane_count(rows, r0);
-    if (rows->out_step == (ptrdiff_t)sizeof(T)) {
-        for (size_t c = 0; c < classes; c += LANES) {
-            vec v[LANES];
-            for (size_t k = 0; k < LANES; k++)
-                v[k] = vload(tile + (c + k < classes ? c + k : c) * LANES);
-            vtranspose(v);
-            for (size_t l = 0; l < lanes; l++)
-                vstore_part((T *)out[l] + c, classes - c, v[l]);
-        }
-    } else {
-        for (size_t c = 0; c < classes; c++)
-            for (size_t l = 0; l < lanes; l++)
-                *(T *)(out[l] + (ptrdiff_t)c * rows->out_step) = tile[c * LANES + l];
-    }
-}
-
-/* Where the maxima are, into rows->anchor. */
-static inline void tile_search(struct rows *rows, size_t r0, const T *tile)
+/* Where the maxima are. */
+static inline vec tile_search(const T *tile, size_t classes)
 {
     vec max = vset(-(T)INFINITY), where = vset(0);
-    T index[LANES];
-    for (size_t c = 0; c < rows->classes; c++) {
+    for (size_t c = 0; c < classes; c++) {
         vec v = vload(tile + c * LANES);
         where = vselect(vless(max, v), vset((T)c), where);
         max = vmax(v, max);
     }
-    vstore(index, where);
-    for (size_t l = 0; l < LANES; l++)
-        rows->anchor[r0 + l] = (int64_t)index[l];
+    return where;
 }
 
-/* The maxima of all but the anchors; -inf where there is no other number. */
-static inline vec tile_maxima(const T *tile, size_t classes, vec anchor)
+/* The maxima of all but the anchors; -inf where there is no other number. And the anchors' own. */
+static inline vec tile_maxima(const T *tile, size_t classes, vec anchor, vec *at_anchor)
 {
     const vec none = vset(-(T)INFINITY);
-    vec even = none, odd = none, c = vset(0);
+    vec even = none, odd = none, own = none, c = vset(0);
     size_t i = 0;
     for (; i + 2 <= classes; i += 2, c = c + vset(2)) {
-        even = vmax(vselect(vequal(c, anchor), none, vload(tile + i * LANES)), even);
-        odd = vmax(vselect(vequal(c + vset(1), anchor), none, vload(tile + (i + 1) * LANES)), odd);
+        vec v = vload(tile + i * LANES), w = vload(tile + (i + 1) * LANES);
+        mask first = vequal(c, anchor), second = vequal(c + vset(1), anchor);
+        own = vselect(second, w, vselect(first, v, own));
+        even = vmax(vselect(first, none, v), even);
+        odd = vmax(vselect(second, none, w), odd);
     }
-    if (i < classes)
-        even = vmax(vselect(vequal(c, anchor), none, vload(tile + i * LANES)), even);
+    if (i < classes) {
+        vec v = vload(tile + i * LANES);
+        mask last = vequal(c, anchor);
+        own = vselect(last, v, own);
+        even = vmax(vselect(last, none, v), even);
+    }
+    *at_anchor = own;
     return vmax(even, odd);
 }
 
@@ -142,26 +129,18 @@ tile_sum(T *tile, size_t classes, vec anchor, struct exp_scale scale, struct acc
         tile_exps(tile, anchor, scale, sum, 1, keep);
 }
 
-static inline vec tile_anchors(const struct rows *rows, size_t r0)
-{
-    T anchor[LANES];
-    for (size_t l = 0; l < LANES; l++)
-        anchor[l] = (T)rows->anchor[r0 + l];
-    return vload(anchor);
-}
-
 /* Loads the tile at r0 and finds what its exponentials are scaled by. */
 static void tile_prepare(struct rows *rows, size_t r0, T *tile)
 {
-    T own[LANES];
     tile_load(rows, r0, tile);
-    if (rows->anchor[r0] < 0)
-        tile_search(rows, r0, tile);
-    for (size_t l = 0; l < LANES; l++) {
-        own[l] = tile[(size_t)rows->anchor[r0 + l] * LANES + l];
-        rows->shift[r0 + l] = 0;
+    if (rows->anchor[r0] < 0) {
+        widen_to(rows->column + r0, tile_search(tile, rows->classes));
+        for (size_t r = r0; r < r0 + LANES; r++)
+            rows->anchor[r] = (int64_t)rows->column[r];
     }
-    vec at_anchor = vload(own), max = tile_maxima(tile, rows->classes, tile_anchors(rows, r0));
+    vec at_anchor, max = tile_maxima(tile, rows->classes, narrowed(rows->column + r0), &at_anchor);
+    for (size_t r = r0; r < r0 + LANES; r++)
+        rows->shift[r] = 0;
     if (vbits(vless(vset(RANGE), vabs(vmax(at_anchor, max)))))
         tile_shift(rows, r0, tile, &max, &at_anchor);
     widen_to(rows->max + r0, max);
@@ -175,7 +154,7 @@ tile_statistics(struct rows *rows, size_t r0, T *tile, const int keep)
     struct exp_scale scale = exp_range(narrowed(rows->exponent + r0));
     struct accumulator sum;
     sum_clear(&sum, exp_bound(narrowed(rows->max + r0), scale));
-    tile_sum(tile, rows->classes, tile_anchors(rows, r0), scale, &sum, keep);
+    tile_sum(tile, rows->classes, narrowed(rows->column + r0), scale, &sum, keep);
     for (int part = 0; part < PARTS; part++) {
         vec_f64 lo, hi = sum_lanes(&sum, 0, part, &lo);
         vstore_f64(rows->others + r0 + part * LANES_f64, hi);
@@ -188,6 +167,8 @@ static void short_rows(struct rows *rows, struct scratch *scratch, enum crossent
 {
     const int keep = output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX;
     T *tiles = (T *)scratch->tile;
+    for (size_t r = 0; r < (rows->count + LANES - 1) / LANES * LANES; r++)
+        rows->column[r] = (double)rows->anchor[r];
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES)
         tile_prepare(rows, r0, tiles + r0 * rows->classes);
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES)
@@ -211,21 +192,63 @@ static inline vec tile_scale(const struct rows *rows, size_t r0, vec *pre)
     return vload(scale);
 }
 
+/* What a tile's exponentials, or its logits, become: gradients and probabilities, or log(softmax). */
+struct F(finish) {
+    vec anchor, own, pre, scale, max, log_sum;
+};
+
+INLINE vec finished(const T *tile, size_t c, const struct F(finish) *f, const int logs)
+{
+    vec v = vload(tile + c * LANES);
+    if (logs)
+        return (v - f->max) - f->log_sum;
+    return vselect(vequal(vset((T)c), f->anchor), f->own, v * f->pre * f->scale);
+}
+
+/* out[row r0 + lane][c] from tile[c][lane], for the rows that are not padding. */
+INLINE void
+write_tile(const struct rows *rows, size_t r0, const T *tile, const struct F(finish) *f,
+           const int logs)
+{
+    char *const *out = rows->out + r0;
+    const size_t classes = rows->classes, lanes = lane_count(rows, r0);
+    if (rows->out_step == (ptrdiff_t)sizeof(T)) {
+        for (size_t c = 0; c < classes; c += LANES) {
+            vec v[LANES];
+            for (size_t k = 0; k < LANES; k++)
+                v[k] = finished(tile, c + k < classes ? c + k : c, f, logs);
+            vtranspose(v);
+            for (size_t l = 0; l < lanes; l++)
+                vstore_part((T *)out[l] + c, classes - c, v[l]);
+        }
+    } else if (adjacent(out, lanes)) {
+        for (size_t c = 0; c < classes; c++)
+            vstore_part((T *)(out[0] + (ptrdiff_t)c * rows->out_step), lanes,
+                        finished(tile, c, f, logs));
+    } else {
+        for (size_t c = 0; c < classes; c++) {
+            T lane[LANES];
+            vstore(lane, finished(tile, c, f, logs));
+            for (size_t l = 0; l < lanes; l++)
+                *(T *)(out[l] + (ptrdiff_t)c * rows->out_step) = lane[l];
+        }
+    }
+}
+
 static void write_short_rows(const struct rows *rows, struct scratch *scratch,
                              enum crossent_output output)
 {
+    const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
-        T *tile = (T *)scratch->tile + r0 * rows->classes;
-        vec pre, scale = tile_scale(rows, r0, &pre);
-        vec max = narrowed(rows->at_anchor + r0), log_sum = narrowed(rows->loss + r0);
-        for (size_t c = 0; c < rows->classes; c++) {
-            vec v = vload(tile + c * LANES);
-            vstore(tile + c * LANES,
-                   output == CROSSENT_LOG_SOFTMAX ? (v - max) - log_sum : v * pre * scale);
-        }
-        const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
-        for (size_t l = 0; output != CROSSENT_LOG_SOFTMAX && l < LANES; l++)
-            tile[(size_t)rows->anchor[r0 + l] * LANES + l] = (T)own[r0 + l];
-        tile_store(rows, r0, tile);
+        const T *tile = (const T *)scratch->tile + r0 * rows->classes;
+        struct F(finish) f = {.anchor = narrowed(rows->column + r0)};
+        f.own = narrowed(own + r0);
+        f.scale = tile_scale(rows, r0, &f.pre);
+        f.max = narrowed(rows->at_anchor + r0);
+        f.log_sum = narrowed(rows->loss + r0);
+        if (output == CROSSENT_LOG_SOFTMAX)
+            write_tile(rows, r0, tile, &f, 1);
+        else
+            write_tile(rows, r0, tile, &f, 0);
     }
 }

@@ -173,28 +173,40 @@ static void pad_rows(struct rows *rows)
     }
 }
 
+/* Rows that all take part, with weight 1. */
+static void reset_rows(struct rows *rows)
+{
+    for (size_t i = 0; i < GROUP; i++) {
+        rows->source[i] = i;
+        rows->weight[i] = rows->sample[i] = rows->upstream[i] = 1;
+    }
+    rows->altered = 0;
+}
+
 /* Every row takes part, with weight 1: the common case, without a look at each. */
 static int all_take_part(const struct softmax_run *run, size_t n, const struct cursor *cursor,
                          struct rows *rows)
 {
     const struct crossent_softmax *call = run->call;
+    const int64_t last_class = (int64_t)call->classes - 1;
     char *p[GROUP];
-    uint64_t bad = 0;
+    int64_t outside = 0;                 /* negative if a label is, or is above the last class */
     if (call->sample_weight.data || call->class_weight || call->ignored)
         return 0;
-    if (run->labels) {
-        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
-        read_labels(p, call->target.dtype, n, rows->label);
-    }
-    for (size_t i = 0; i < n; i++) {
-        rows->label[i] = run->labels ? rows->label[i] : -1;
-        rows->anchor[i] = rows->label[i];
-        bad |= run->labels && (uint64_t)rows->label[i] >= call->classes;
-        rows->source[i] = i;
-        rows->weight[i] = rows->sample[i] = 1;
-    }
+    if (rows->altered)
+        reset_rows(rows);
     rows->count = n;
-    return !bad;
+    if (!run->labels) {
+        memset(rows->label, -1, n * sizeof *rows->label);
+        memset(rows->anchor, -1, n * sizeof *rows->anchor);
+        return 1;
+    }
+    row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
+    read_labels(p, call->target.dtype, n, rows->label);
+    for (size_t i = 0; i < n; i++)
+        outside |= rows->label[i] | (int64_t)((uint64_t)last_class - (uint64_t)rows->label[i]);
+    memcpy(rows->anchor, rows->label, n * sizeof *rows->anchor);
+    return outside >= 0;
 }
 
 static void those_that_take_part(const struct softmax_run *run, size_t row, size_t n,
@@ -203,6 +215,7 @@ static void those_that_take_part(const struct softmax_run *run, size_t row, size
 {
     const struct crossent_softmax *call = run->call;
     size_t kept = 0;
+    rows->altered = 1;
     row_weights(run, row, n, cursor, rows, partial);
     for (size_t i = 0; i < n; i++) {
         if (rows->sample[i] == 0) {
@@ -244,8 +257,7 @@ static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
         return;
     gather_pointers(call, &call->out, cursor, n, rows, rows->out);
     if (!run->general && call->out.step == (ptrdiff_t)run->size)
-        for (size_t r = 0; r < rows->count; r++)
-            rows->exps[r] = rows->out[r];
+        memcpy(rows->exps, rows->out, rows->count * sizeof *rows->exps);
 }
 
 /* The statistics of rows with options that act on single elements. */
@@ -282,6 +294,7 @@ static void general_faults(const struct softmax_run *run, size_t row, struct row
         skip_row(run, &here);
         rows->loss[r] = 0;
         rows->sample[r] = 0;
+        rows->altered = 1;
     }
 }
 
@@ -352,11 +365,8 @@ static void gather_upstream(const struct crossent_softmax *call, size_t n,
                             const struct cursor *cursor, struct rows *rows)
 {
     double upstream[GROUP];
-    if (!call->upstream.data) {
-        for (size_t r = 0; r < rows->count; r++)
-            rows->upstream[r] = 1;
+    if (!call->upstream.data)
         return;
-    }
     read_doubles(call, &call->upstream, cursor, n, 1, upstream);
     for (size_t r = 0; r < rows->count; r++)
         rows->upstream[r] = upstream[rows->source[r]];
@@ -422,6 +432,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
     struct rows rows;
     struct scratch scratch;
     memset(rows.t, 0, sizeof rows.t);
+    reset_rows(&rows);
     rows.classes = call->classes;
     rows.out_step = call->out.step;
     scratch.shared_target = NULL;

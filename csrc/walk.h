@@ -45,8 +45,9 @@ static inline void row_pointers(const struct crossent_array *array, struct curso
 {
     char *first = row_of(array, &cursor, ndim);
     if (ndim <= 1) {
-        for (size_t i = 0; i < n; i++)
-            p[i] = first + (ptrdiff_t)i * (ndim ? array->stride[0] : 0);
+        const ptrdiff_t stride = ndim ? array->stride[0] : 0;
+        for (size_t i = 0; i < n; i++, first += stride)
+            p[i] = first;
         return;
     }
     for (size_t i = 0; i < n; i++, cursor_next(&cursor, shape, ndim))
