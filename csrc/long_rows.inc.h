@@ -2,8 +2,8 @@
  *
  * a) A row is worked on in blocks of BLOCK classes: a block is read once from memory, its maximum
  *    found, and read again from the first-level cache for the exponentials.
- * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before is
- *    scaled by a power of two, exactly, so the result does not depend on where the maximum is.
+ * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before
+ *    is scaled by a power of two, exactly, so the result does not depend on where the maximum is.
  * c) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
  *    that group runs the body that masks it.
  */
@@ -210,8 +210,8 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
     rows->others_low[r] = row.others_low;
 }
 
-/* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain of
- * dependent steps is hidden behind the other rows'. The same operations as in long_row. */
+/* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain
+ * of dependent steps is hidden behind the other rows'. The same operations as in long_row. */
 INLINE void
 block_rows(struct rows *rows, struct scratch *scratch, const int keep)
 {
@@ -282,8 +282,9 @@ INLINE void scale_by(T *to, const T *e, size_t n, T pre, T scale, const int twic
     }
 }
 
-/* to = e * scale * factor. Where scale * factor is below the normal numbers its digits would be lost:
- * half of its exponent is then applied first. That is exact for every e whose product is not 0. */
+/* to = e * scale * factor. Where scale * factor is below the normal numbers its digits would be
+ * lost: half of its exponent is then applied first. That is exact for every e whose product is not
+ * 0. */
 static void scale_elements(T *to, const T *e, size_t n, double scale, double factor)
 {
     T pre, rest = split_scale(scale, factor, &pre);
