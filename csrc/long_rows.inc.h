@@ -48,22 +48,24 @@ static inline size_t block_find(const T *x, size_t n, T value)
     return n;
 }
 
-/* The exponentials of up to 4 WIDE classes, added to `sum` but for the class at `skip`; `wides`,
- * `whole`, `keep` and `skipping` are constants where this is called. */
+/* The exponentials of up to 4 WIDE classes from the i-th on, added to `sum` but for the class at
+ * `skip` of them; `wides`, `whole`, `keep` and `skipping` are constants where this is called. */
 INLINE void
-exp_wides(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct accumulator *sum,
-          const int wides, const int whole, const int keep, const int skipping)
+exp_wides(const T *x, T *e, size_t i, size_t n, T skip, struct exp_scale scale,
+          struct accumulator *sum, const int wides, const int whole, const int keep,
+          const int skipping)
 {
     for (int h = 0; h < HALVES; h++)
-        for (int i = 0; i < wides; i++) {
-            size_t at = (size_t)(i * WIDE + h * LANES), left = at < n ? n - at : 0;
-            vec v = exp_scaled(whole ? vload(x + at) : vload_part(x + at, left, scale.low), scale);
+        for (int w = 0; w < wides; w++) {
+            size_t at = (size_t)(w * WIDE + h * LANES), left = at < n ? n - at : 0;
+            const T *from = x + i + at;
+            vec v = exp_scaled(whole ? vload(from) : vload_part(from, left, scale.low), scale);
             if (whole)
-                __builtin_prefetch(x + at + AHEAD, 0, 3);
+                __builtin_prefetch(from + AHEAD, 0, 3);
             if (keep && whole)
-                vstore(e + at, v);
+                vstore(e + i + at, v);
             else if (keep)
-                vstore_part(e + at, left, v);
+                vstore_part(e + i + at, left, v);
             if (skipping)
                 v = vselect(vequal(vlanes() + vset((T)at), vset(skip)), vset(0), v);
             sum_add(sum, h, v);
@@ -79,16 +81,16 @@ block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, vec 
     size_t i = 0;
     for (; i + 4 * WIDE <= n; i += 4 * WIDE) {
         if (skip - i < 4 * WIDE)
-            exp_wides(x + i, e + i, 4 * WIDE, (T)(skip - i), scale, &sum, 4, 1, keep, 1);
+            exp_wides(x, e, i, 4 * WIDE, (T)(skip - i), scale, &sum, 4, 1, keep, 1);
         else
-            exp_wides(x + i, e + i, 4 * WIDE, 0, scale, &sum, 4, 1, keep, 0);
+            exp_wides(x, e, i, 4 * WIDE, 0, scale, &sum, 4, 1, keep, 0);
     }
     T at = skip - i < 4 * WIDE ? (T)(skip - i) : -1;
     switch ((n - i + WIDE - 1) / WIDE) {
-    case 1: exp_wides(x + i, e + i, n - i, at, scale, &sum, 1, 0, keep, 1); break;
-    case 2: exp_wides(x + i, e + i, n - i, at, scale, &sum, 2, 0, keep, 1); break;
-    case 3: exp_wides(x + i, e + i, n - i, at, scale, &sum, 3, 0, keep, 1); break;
-    case 4: exp_wides(x + i, e + i, n - i, at, scale, &sum, 4, 0, keep, 1); break;
+    case 1: exp_wides(x, e, i, n - i, at, scale, &sum, 1, 0, keep, 1); break;
+    case 2: exp_wides(x, e, i, n - i, at, scale, &sum, 2, 0, keep, 1); break;
+    case 3: exp_wides(x, e, i, n - i, at, scale, &sum, 3, 0, keep, 1); break;
+    case 4: exp_wides(x, e, i, n - i, at, scale, &sum, 4, 0, keep, 1); break;
     }
     return sum_total(&sum, low);
 }
