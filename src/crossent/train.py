@@ -187,7 +187,9 @@ def _row_weights(sample_weight, rows):
     if weight.shape != (rows,):
         raise ValueError(f"sample_weight has shape {weight.shape}; expected ({rows},)")
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise ValueError("sample_weight has negative or non-finite numbers; expected weights >= 0")
+        raise ValueError(
+            "sample_weight holds negative or non-finite numbers; expected weights >= 0"
+        )
     return weight
 
 
