@@ -308,7 +308,9 @@ static void write_long_rows(const struct rows *rows, struct scratch *scratch,
 {
     const int direct = rows->out_step == (ptrdiff_t)sizeof(T);
     for (size_t r = 0; r < rows->count; r++) {
-        const double *factor = scratch->factors + r * block_count(rows->classes);
+        const double *factor = NULL;   /* a row of one block has none */
+        if (rows->classes > BLOCK)
+            factor = scratch->factors + r * block_count(rows->classes);
         for (size_t base = 0; base < rows->classes; base += BLOCK) {
             size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
             char *out = rows->out[r] + (ptrdiff_t)base * rows->out_step;
@@ -322,7 +324,7 @@ static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                 }
                 log_elements(to, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
             } else {
-                double f = rows->classes > BLOCK ? factor[base / BLOCK] : 1;
+                double f = factor ? factor[base / BLOCK] : 1;
                 scale_elements(to, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
             }
             if (!direct)
