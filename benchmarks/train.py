@@ -12,12 +12,13 @@ time of the processor that counts, with two the time of day.
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from time import perf_counter, process_time
 
 import numpy as np
 
 ROWS, FEATURES, CLASSES, BATCH, HIDDEN = 20_000, 784, 10, 64, 128
-STEPS = 150       # of each candidate in each round
+STEPS = 150  # of each candidate in each round
 ROUNDS = 7
 RNG = np.random.default_rng(0)
 
@@ -25,7 +26,7 @@ RNG = np.random.default_rng(0)
 def make_layers(widths):
     return [
         [RNG.standard_normal((n, m), np.float32) * np.float32(0.05), np.zeros(m, np.float32)]
-        for n, m in zip(widths[:-1], widths[1:], strict=True)
+        for n, m in pairwise(widths)
     ]
 
 
@@ -83,7 +84,7 @@ def torch_loop(X, y, widths, adam):
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     modules = []
-    for n, m in zip(widths[:-1], widths[1:], strict=True):
+    for n, m in pairwise(widths):
         modules += [torch.nn.Linear(n, m), torch.nn.ReLU()]
     model = torch.nn.Sequential(*modules[:-1])
     optimizer = (torch.optim.Adam if adam else torch.optim.SGD)(model.parameters(), lr=1e-3)
@@ -115,7 +116,7 @@ def crossent_loop(X, y, widths, adam):
 
     net = Network([tuple(pair) for pair in make_layers(widths)])
     optimizer = Adam(1e-3) if adam else SGD(0.01)
-    order = RNG.permutation(len(X))     # so that rows come from all over memory, as elsewhere
+    order = RNG.permutation(len(X))  # so that rows come from all over memory, as elsewhere
 
     def run(steps):
         # An epoch over a part would touch less memory: the others gather from all of X.
@@ -151,7 +152,7 @@ def bare_products(X, y, widths, adam):
 def bytes_moved(X, y, widths, adam):
     """The bytes of gather and update, as copies: a batch's rows; and parameters, gradients and
     moments, of which all but the gradients are written too."""
-    parameters = sum(n * m + m for n, m in zip(widths[:-1], widths[1:], strict=True))
+    parameters = sum(n * m + m for n, m in pairwise(widths))
     arrays = 3 if adam else 1
     source = np.zeros((arrays + 1, parameters), np.float32)
     target = np.zeros((arrays, parameters), np.float32)
@@ -246,10 +247,8 @@ def linear():
     except ImportError:
         del runs["torch linear + cross_entropy"]
     for rows_of_chunk in (16, 64, 128, 512):
-        runs[f"crossent, chunk={rows_of_chunk}"] = (
-            lambda n=rows_of_chunk: crossent.linear_cross_entropy_value_and_grad(
-                x, weight, target, chunk=n
-            )
+        runs[f"crossent, chunk={rows_of_chunk}"] = lambda n=rows_of_chunk: (
+            crossent.linear_cross_entropy_value_and_grad(x, weight, target, chunk=n)
         )
     print(f"logits {logits_bytes / 2**20:.0f} MB, gradients {(weight.nbytes + x.nbytes) >> 20} MB")
     times = {name: [] for name in runs}
@@ -264,12 +263,13 @@ def linear():
 
 def peak_of(run):
     """Growth of the process's peak resident memory while it runs, in MB."""
+
     def status(key):
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith(key)) / 1024
 
     with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")                  # the peak counts from here
+        file.write("5")  # the peak counts from here
     before = status("VmRSS")
     run()
     return status("VmHWM") - before

@@ -18,11 +18,11 @@ static const float EXP_f32[] = {
     0x1.69d59ep-10f, 0x1.125112p-7f, 0x1.5559dp-5f, 0x1.555472p-3f, 0x1.fffffap-2f,
 };
 
-/* log(1+f) ~ f + f^2 P(f) for sqrt(1/2) - 1 - 0.001 <= f <= sqrt(2) - 1 + 0.001. Relative error of
-   the approximation: at most 0.0725 u. */
+/* log(1+f) ~ f + f^2 P(f) for -1/4 - 0.001 <= f <= 1/2 + 0.001. Relative error of the
+   approximation: at most 0.0863 u. */
 static const float LOG1P_f32[] = {
-    -0x1.388304p-4f, 0x1.0898c2p-3f, -0x1.0f501cp-3f, 0x1.226824p-3f, -0x1.54238ap-3f,
-    0x1.99a43cp-3f, -0x1.00043ap-2f, 0x1.55555p-2f, -0x1.fffff8p-2f,
+    -0x1.72314cp-5f, 0x1.ad6c86p-4f, -0x1.0dc4dep-3f, 0x1.2886e6p-3f, -0x1.54ea66p-3f,
+    0x1.9968dp-3f, -0x1.00005p-2f, 0x1.5555a6p-2f, -0x1p-1f,
 };
 
 /* double: u = 2^-53 */
@@ -41,15 +41,15 @@ static const double EXP_f64[] = {
     0x1.55555555554cep-3, 0x1.000000000000ep-1,
 };
 
-/* log(1+f) ~ f + f^2 P(f) for sqrt(1/2) - 1 - 0.001 <= f <= sqrt(2) - 1 + 0.001. Relative error of
-   the approximation: at most 0.0140 u. */
+/* log(1+f) ~ f + f^2 P(f) for -1/4 - 0.001 <= f <= 1/2 + 0.001. Relative error of the
+   approximation: at most 0.0134 u. */
 static const double LOG1P_f64[] = {
-    -0x1.8f2b1d16c7b2bp-6, 0x1.d4500e2a26fc6p-5, -0x1.0182fc48e691ap-4, 0x1.bb738cef003a3p-5,
-    -0x1.b3fd51ee7a86dp-5, 0x1.dc8bfc278a143p-5, -0x1.00d6954bcc38ap-4, 0x1.116bb932d6b1bp-4,
-    -0x1.2488cdb107ef9p-4, 0x1.3b0d4c2bca6f7p-4, -0x1.55557b6060ed1p-4, 0x1.745d5b2af918fp-4,
-    -0x1.99999a8d27fe8p-4, 0x1.c71c701c77d89p-4, -0x1.fffffff3a7e6ep-4, 0x1.2492492780debp-3,
-    -0x1.555555556b859p-3, 0x1.9999999994999p-3, -0x1.ffffffffffe7p-3, 0x1.555555555556cp-2,
-    -0x1p-1,
+    -0x1.ce2fc99ea1cc7p-8, 0x1.b34b3a9d40232p-6, -0x1.837d8d0bf8809p-5, 0x1.d0cb2382b2601p-5,
+    -0x1.d9f0ed73fad1bp-5, 0x1.e29fc451979p-5, -0x1.fdcb4047a8155p-5, 0x1.10ce883ea1871p-4,
+    -0x1.249eb2a7c029p-4, 0x1.3b19a81746589p-4, -0x1.555548c4cff98p-4, 0x1.745cd59ee6b85p-4,
+    -0x1.999995d9777d6p-4, 0x1.c71c7352572fep-4, -0x1.00000011302c4p-3, 0x1.249249220a54dp-3,
+    -0x1.55555555175eep-3, 0x1.999999999db2fp-3, -0x1.00000000002c3p-2, 0x1.5555555555542p-2,
+    -0x1.fffffffffffffp-2,
 };
 
 #endif

@@ -73,12 +73,12 @@ struct crossent_softmax {
     struct crossent_array hessian;        /* the logits' dtype */
     struct crossent_array target_gradient;/* the logits' dtype: d (...) / d probabilities */
 
-    /* One number for each row: losses, logsumexp, probability of the label and entropy (nats) of the
-     * logits' dtype, largest logit's class (I64), whether that is the label (U8). */
+    /* One number for each row: losses, logsumexp, probability of the label and entropy (nats) of
+     * the logits' dtype, largest logit's class (I64), whether that is the label (U8). */
     struct crossent_array loss, logsumexp, probability, entropy, argmax, correct;
 
     struct crossent_array sample_weight;  /* F64, one for each row */
-    struct crossent_array upstream;       /* F64, one for each row: d (what is minimised) / d loss */
+    struct crossent_array upstream;       /* F64, one a row: d (what is minimised) / d loss */
     struct crossent_array class_mask;     /* U8, rows x classes: 0 leaves a class out */
     const double *class_weight;           /* one for each class */
     const int64_t *ignore;                /* labels whose rows take no part */
@@ -113,7 +113,8 @@ enum crossent_elementwise {
     CROSSENT_BINARY_CROSS_ENTROPY        /* from probabilities */
 };
 
-/* Of the losses. A number, a pointer or an array that is zero, NULL or absent leaves its option out. */
+/* Of the losses. A number, a pointer or an array that is zero, NULL or absent leaves its option
+ * out. */
 struct crossent_sigmoid_options {
     struct crossent_array hessian;       /* from logits only */
     struct crossent_array probability;   /* of 1 */
@@ -164,7 +165,8 @@ int crossent_sigmoid(struct crossent_sigmoid *call);
 int crossent_weigh_sigmoid(struct crossent_sigmoid *call);
 
 /* Instruction sets. `crossent_isa_name(i)` lists what this build holds and this machine runs, best
- * first, NULL at the end. `crossent_use_isa` returns 0, or -1 for an unknown or unavailable name. */
+ * first, NULL at the end. `crossent_use_isa` returns 0, or -1 for an unknown or unavailable
+ * name. */
 const char *crossent_isa_name(size_t i);
 const char *crossent_isa(void);
 int crossent_use_isa(const char *name);
@@ -175,8 +177,8 @@ void crossent_set_num_threads(int n);
 const char *crossent_threading(void);    /* "openmp" or "none" */
 const char *crossent_compiler(void);
 
-/* Cross-entropy from probabilities. In `rows`, the logits are the probabilities; what a softmax call
- * can be asked for beside loss and gradient, and options that act on logits, are left out. */
+/* Cross-entropy from probabilities. In `rows`, the logits are the probabilities; what a softmax
+ * call can be asked for beside loss and gradient, and options that act on logits, are left out. */
 struct crossent_categorical {
     struct crossent_softmax rows;
     int normalize;                           /* divide each row by its sum */

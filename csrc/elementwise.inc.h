@@ -48,8 +48,8 @@ sigmoid_wides(const T *x, const T *target, T *loss, T *grad, size_t n, vec coeff
         }
 }
 
-static double sigmoid_losses(const void *x_, const void *target_, void *loss_, void *grad_, size_t n,
-                           double coefficient_)
+static double sigmoid_losses(const void *x_, const void *target_, void *loss_, void *grad_,
+                           size_t n, double coefficient_)
 {
     const T *x = x_, *target = target_;
     T *loss = loss_, *grad = grad_;
@@ -90,7 +90,8 @@ map_elements(const T *x, T *out, size_t n, const enum crossent_elementwise funct
         vstore_part(out + i, n - i, function_lanes(vload_part(x + i, n - i, vset(0)), function));
 }
 
-static void sigmoid_functions(enum crossent_elementwise function, const void *x, void *out, size_t n)
+static void sigmoid_functions(enum crossent_elementwise function, const void *x, void *out,
+                              size_t n)
 {
     switch (function) {
     case CROSSENT_SIGMOID: map_elements(x, out, n, CROSSENT_SIGMOID); break;

@@ -1,5 +1,5 @@
-/* From a row's statistics to its loss and the coefficients of its gradient, LANES rows at a time, in
- * double for both types. With E the scaled exponentials, k the anchor, m a maximum
+/* From a row's statistics to its loss and the coefficients of its gradient, LANES rows at a time,
+ * in double for both types. With E the scaled exponentials, k the anchor, m a maximum
  * of all classes, x - shift as x:
  *
  *     O   = sum of E_j, j != k
@@ -60,7 +60,7 @@ INLINE vec exp_single(vec x, struct exp_scale scale)
 INLINE vec log1p_single(vec v)
 {
     vec u = vset(1) + v, k, lost = v - (u - vset(1));
-    vec m = vsplit(u, &k), shrink = vpow2(vset(ROUNDER + EXPONENT_BIAS) - k);
+    vec m = vsplit(u, &k), shrink = vpow2(vset(ROUNDER + (T)EXPONENT_BIAS) - k);
     vec f = vfma(lost, shrink, m - vset(1));
     return vfma(k, vset(LN2_HI), vfma(f * f, short_poly(LOG1P_f32, COUNT(LOG1P_f32), f), f));
 }
@@ -114,8 +114,8 @@ epilogue_lanes(struct rows *rows, size_t r)
     store_shares(rows, r, part + part_low, ek * inverse);
 }
 
-/* Rows that have no sum: all -inf (a maximum of -inf, and a logsumexp of -inf), or +inf more than once,
- * where inf - inf would decide (no loss, no gradient, but a logsumexp of +inf). */
+/* Rows that have no sum: all -inf (a maximum of -inf, and a logsumexp of -inf), or +inf more than
+ * once, where inf - inf would decide (no loss, no gradient, but a logsumexp of +inf). */
 static void epilogue_special(struct rows *rows, size_t r, int bias)
 {
     if (rows->max[r] == -INFINITY && rows->at_anchor[r] == -INFINITY && rows->others[r] == 0)

@@ -34,8 +34,8 @@ static inline void cap_elements(T *x, T *slope, size_t n, T cap)
 }
 
 /* The logits of a row as the loss sees them; `buffer` where they cannot be used as they lie. */
-static const T *stage_logits(const struct crossent_softmax *call, const char *x, const char *mask_at,
-                             T *buffer, T *slope)
+static const T *stage_logits(const struct crossent_softmax *call, const char *x,
+                             const char *mask_at, T *buffer, T *slope)
 {
     const size_t n = call->classes;
     const T *staged = load_any(x, call->logits.step, call->logits.dtype, n, buffer);
@@ -54,8 +54,8 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
 
 /* The target of a row: `keep` of t (NULL: none but the label's), `spread` for each class that takes
  * part, class weights. Without anything to do, t where it lies. */
-static const T *stage_target(const struct crossent_softmax *call, const char *t, const char *mask_at,
-                             double spread, double keep, T *buffer)
+static const T *stage_target(const struct crossent_softmax *call, const char *t,
+                             const char *mask_at, double spread, double keep, T *buffer)
 {
     const size_t n = call->classes;
     const double *weight = call->smoothing_by_target ? NULL : call->class_weight;
@@ -70,8 +70,8 @@ static const T *stage_target(const struct crossent_softmax *call, const char *t,
     return buffer;
 }
 
-/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves, or
- * the label's excluded, which the label's own share then makes up for. */
+/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves,
+ * or the label's excluded, which the label's own share then makes up for. */
 static double smoothing_share(const struct crossent_softmax *call, const char *mask_at,
                               double *label_share)
 {
@@ -138,7 +138,8 @@ static inline double block_factor(const struct rows *rows, const struct scratch 
 }
 
 /* sum of a_j (x_k - x_j) and sum of a_j, j != k; a_j = 0 takes nothing, even from x_j = -inf. */
-static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T x_k, double *weights)
+static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T x_k,
+                                  double *weights)
 {
     const vec zero = vset(0), top = vset(x_k);
     struct F(totals) distance, weight;
@@ -187,7 +188,8 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         rows->argmax[r] = at < n ? (int64_t)at : -1;
     }
     long_row(rows, r, scratch, 1);
-    rows->fault_column[r] = call->nonfinite == CROSSENT_PROPAGATE ? SIZE_MAX : fault_column_of(rows, r);
+    rows->fault_column[r] =
+        call->nonfinite == CROSSENT_PROPAGATE ? SIZE_MAX : fault_column_of(rows, r);
     if (rows->shift[r] != 0) {
         shift_elements(scratch->staged[r], x, n, (T)rows->shift[r]);
         x = scratch->staged[r];
@@ -222,8 +224,8 @@ static void general_rows_statistics(const struct crossent_softmax *call, struct 
         general_row(call, rows, r, scratch);
 }
 
-/* Each class's share t_j of the loss, weighted by its focal factor: the loss is sum of t_j f_j ce_j,
- * and its gradient that of a soft target t_j q_j. */
+/* Each class's share t_j of the loss, weighted by its focal factor: the loss is sum of t_j f_j
+ * ce_j, and its gradient that of a soft target t_j q_j. */
 static void focal_targets(const struct crossent_softmax *call, struct rows *rows, size_t r,
                           struct scratch *scratch)
 {
@@ -253,8 +255,8 @@ static void focal_targets(const struct crossent_softmax *call, struct rows *rows
 }
 
 /* to_j = a p_j - b t_j for a block; e_j * scale = p_j */
-static inline void gradient_elements(T *to, const T *e, const T *t, size_t n, double scale, double f,
-                                     double b)
+static inline void gradient_elements(T *to, const T *e, const T *t, size_t n, double scale,
+                                     double f, double b)
 {
     scale_elements(to, e, n, scale, f);
     if (!t)
@@ -310,8 +312,8 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
 }
 
 /* Writes the outputs of row r that have one number for each class. */
-static void write_general_row(const struct crossent_softmax *call, const struct rows *rows, size_t r,
-                          struct scratch *scratch)
+static void write_general_row(const struct crossent_softmax *call, const struct rows *rows,
+                          size_t r, struct scratch *scratch)
 {
     const size_t n = rows->classes;
     T *to = scratch->staged[r];

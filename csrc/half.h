@@ -1,5 +1,5 @@
-/* Numbers of 16 bits: 1 sign, `digits` of mantissa, the rest exponent with `bias` (float16: 10 and 15,
- * bfloat16: 7 and 127). Storage types: they are widened exactly and rounded to once. */
+/* Numbers of 16 bits: 1 sign, `digits` of mantissa, the rest exponent with `bias` (float16: 10 and
+ * 15, bfloat16: 7 and 127). Storage types: they are widened exactly and rounded to once. */
 #ifndef CROSSENT_HALF_H
 #define CROSSENT_HALF_H
 

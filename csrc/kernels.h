@@ -25,8 +25,8 @@ enum {
 struct rows {
     size_t count, classes;
 
-    /* Where the rows lie. `source[r]` counts from the first row of the group, rows that take no part
-     * included. `exps[r]` holds the row's exponentials between the passes. */
+    /* Where the rows lie. `source[r]` counts from the first row of the group, rows that take no
+     * part included. `exps[r]` holds the row's exponentials between the passes. */
     size_t source[GROUP];
     int64_t label[GROUP];        /* -1 where there is none */
     double weight[GROUP], sample[GROUP];  /* of the label's loss; of the row as a whole */
@@ -36,7 +36,7 @@ struct rows {
     char *out[GROUP];
     ptrdiff_t x_step, out_step;
     void *exps[GROUP];
-    int64_t anchor[GROUP];       /* the class left out of the sum: the target, or any maximum (-1) */
+    int64_t anchor[GROUP];       /* the class left out of the sum: target, or any maximum (-1) */
     double column[GROUP];        /* the anchor as a number that a lane can hold, of short rows */
 
     /* Statistics. */
@@ -144,8 +144,8 @@ struct kernels {
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */
     void (*epilogue)(struct rows *, int bias);
     /* Elements of a binary loss with options (binary.inc.h): fills the results that the call asks
-     * for, returns the sum of the losses. Sample weights are 0 beyond `count`, as far as WIDEST goes;
-     * and so are the n numbers of a sum. */
+     * for, returns the sum of the losses. Sample weights are 0 beyond `count`, as far as WIDEST
+     * goes; and so are the n numbers of a sum. */
     double (*binary_loss)(const struct crossent_sigmoid *, struct elements *);
     double (*sum)(const double *, size_t n);
 };

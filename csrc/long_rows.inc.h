@@ -2,8 +2,8 @@
  *
  * a) A row is worked on in blocks of BLOCK classes: a block is read once from memory, its maximum
  *    found, and read again from the first-level cache for the exponentials.
- * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before is
- *    scaled by a power of two, exactly, so the result does not depend on where the maximum is.
+ * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before
+ *    is scaled by a power of two, exactly, so the result does not depend on where the maximum is.
  * c) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
  *    that group runs the body that masks it.
  */
@@ -48,22 +48,24 @@ static inline size_t block_find(const T *x, size_t n, T value)
     return n;
 }
 
-/* The exponentials of up to 4 WIDE classes, added to `sum` but for the class at `skip`; `wides`,
- * `whole`, `keep` and `skipping` are constants where this is called. */
+/* The exponentials of up to 4 WIDE classes from the i-th on, added to `sum` but for the class at
+ * `skip` of them; `wides`, `whole`, `keep` and `skipping` are constants where this is called. */
 INLINE void
-exp_wides(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct accumulator *sum,
-          const int wides, const int whole, const int keep, const int skipping)
+exp_wides(const T *x, T *e, size_t i, size_t n, T skip, struct exp_scale scale,
+          struct accumulator *sum, const int wides, const int whole, const int keep,
+          const int skipping)
 {
     for (int h = 0; h < HALVES; h++)
-        for (int i = 0; i < wides; i++) {
-            size_t at = (size_t)(i * WIDE + h * LANES), left = at < n ? n - at : 0;
-            vec v = exp_scaled(whole ? vload(x + at) : vload_part(x + at, left, scale.low), scale);
+        for (int w = 0; w < wides; w++) {
+            size_t at = (size_t)(w * WIDE + h * LANES), left = at < n ? n - at : 0;
+            const T *from = x + i + at;
+            vec v = exp_scaled(whole ? vload(from) : vload_part(from, left, scale.low), scale);
             if (whole)
-                __builtin_prefetch(x + at + AHEAD, 0, 3);
+                __builtin_prefetch(from + AHEAD, 0, 3);
             if (keep && whole)
-                vstore(e + at, v);
+                vstore(e + i + at, v);
             else if (keep)
-                vstore_part(e + at, left, v);
+                vstore_part(e + i + at, left, v);
             if (skipping)
                 v = vselect(vequal(vlanes() + vset((T)at), vset(skip)), vset(0), v);
             sum_add(sum, h, v);
@@ -79,16 +81,16 @@ block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, vec 
     size_t i = 0;
     for (; i + 4 * WIDE <= n; i += 4 * WIDE) {
         if (skip - i < 4 * WIDE)
-            exp_wides(x + i, e + i, 4 * WIDE, (T)(skip - i), scale, &sum, 4, 1, keep, 1);
+            exp_wides(x, e, i, 4 * WIDE, (T)(skip - i), scale, &sum, 4, 1, keep, 1);
         else
-            exp_wides(x + i, e + i, 4 * WIDE, 0, scale, &sum, 4, 1, keep, 0);
+            exp_wides(x, e, i, 4 * WIDE, 0, scale, &sum, 4, 1, keep, 0);
     }
     T at = skip - i < 4 * WIDE ? (T)(skip - i) : -1;
     switch ((n - i + WIDE - 1) / WIDE) {
-    case 1: exp_wides(x + i, e + i, n - i, at, scale, &sum, 1, 0, keep, 1); break;
-    case 2: exp_wides(x + i, e + i, n - i, at, scale, &sum, 2, 0, keep, 1); break;
-    case 3: exp_wides(x + i, e + i, n - i, at, scale, &sum, 3, 0, keep, 1); break;
-    case 4: exp_wides(x + i, e + i, n - i, at, scale, &sum, 4, 0, keep, 1); break;
+    case 1: exp_wides(x, e, i, n - i, at, scale, &sum, 1, 0, keep, 1); break;
+    case 2: exp_wides(x, e, i, n - i, at, scale, &sum, 2, 0, keep, 1); break;
+    case 3: exp_wides(x, e, i, n - i, at, scale, &sum, 3, 0, keep, 1); break;
+    case 4: exp_wides(x, e, i, n - i, at, scale, &sum, 4, 0, keep, 1); break;
     }
     return sum_total(&sum, low);
 }
@@ -210,8 +212,8 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
     rows->others_low[r] = row.others_low;
 }
 
-/* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain of
- * dependent steps is hidden behind the other rows'. The same operations as in long_row. */
+/* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain
+ * of dependent steps is hidden behind the other rows'. The same operations as in long_row. */
 INLINE void
 block_rows(struct rows *rows, struct scratch *scratch, const int keep)
 {
@@ -282,8 +284,9 @@ INLINE void scale_by(T *to, const T *e, size_t n, T pre, T scale, const int twic
     }
 }
 
-/* to = e * scale * factor. Where scale * factor is below the normal numbers its digits would be lost:
- * half of its exponent is then applied first. That is exact for every e whose product is not 0. */
+/* to = e * scale * factor. Where scale * factor is below the normal numbers its digits would be
+ * lost: half of its exponent is then applied first. That is exact for every e whose product is not
+ * 0. */
 static void scale_elements(T *to, const T *e, size_t n, double scale, double factor)
 {
     T pre, rest = split_scale(scale, factor, &pre);
@@ -305,7 +308,9 @@ static void write_long_rows(const struct rows *rows, struct scratch *scratch,
 {
     const int direct = rows->out_step == (ptrdiff_t)sizeof(T);
     for (size_t r = 0; r < rows->count; r++) {
-        const double *factor = scratch->factors + r * block_count(rows->classes);
+        const double *factor = NULL;   /* a row of one block has none */
+        if (rows->classes > BLOCK)
+            factor = scratch->factors + r * block_count(rows->classes);
         for (size_t base = 0; base < rows->classes; base += BLOCK) {
             size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
             char *out = rows->out[r] + (ptrdiff_t)base * rows->out_step;
@@ -319,7 +324,7 @@ static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                 }
                 log_elements(to, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
             } else {
-                double f = rows->classes > BLOCK ? factor[base / BLOCK] : 1;
+                double f = factor ? factor[base / BLOCK] : 1;
                 scale_elements(to, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
             }
             if (!direct)

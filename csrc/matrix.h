@@ -1,10 +1,11 @@
 /* Products of matrices for the loop, by own kernels or by BLAS.
  *
- * a) Own kernels read the rows of a batch where they lie and need no packing, which wins while b fits
- *    the second-level cache; BLAS wins beyond, and where the machine has no fused multiply-add.
- * b) A product is cut into pieces of fixed size, whichever thread computes them, so that bits do not
- *    depend on the number of threads. BLAS must then run on the thread that calls it: its own thread
- *    count is the caller's to set to 1.
+ * a) Own kernels read the rows of a batch where they lie and need no packing, which wins while b
+ *    fits the second-level cache; BLAS wins beyond, and where the machine has no fused
+ *    multiply-add.
+ * b) A product is cut into pieces of fixed size, whichever thread computes them, so that bits do
+ *    not depend on the number of threads. BLAS must then run on the thread that calls it: its own
+ *    thread count is the caller's to set to 1.
  */
 #ifndef CROSSENT_MATRIX_H
 #define CROSSENT_MATRIX_H

@@ -9,9 +9,9 @@
  *                gradient_j = a s (T + 2 lambda lse) p_j - a s t_j
  *                gradient_k = a s ((T - t_k) - T (1 - p_k)) + 2 a s lambda lse p_k
  *
- * 1 - p_k comes from the epilogue as a sum of positive terms, so the focal factor is exact where p_k
- * rounds to 1; (1 - p_k)^(gamma - 1) ce is formed as (1 - p_k)^gamma (ce / (1 - p_k)), whose quotient
- * tends to 1, and stays finite for any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
+ * 1 - p_k comes from the epilogue as a sum of positive terms, so the focal factor is exact where
+ * p_k rounds to 1; (1 - p_k)^(gamma - 1) ce is formed as (1 - p_k)^gamma (ce / (1 - p_k)), whose
+ * quotient tends to 1, and stays finite for any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
  */
 #include "options.h"
 

@@ -36,7 +36,8 @@ static inline double log_scaled(double (*log)(double), double p, int exponent)
     return n * 0x1.62e42fefa38p-1 + (n * 0x1.ef35793c7673p-45 + log(m));   /* ln 2, in two parts */
 }
 
-/* log(1 + a) for a > -1: u = 1 + a rounded, and what that lost as a correction. `log` is a kernel's. */
+/* log(1 + a) for a > -1: u = 1 + a rounded, and what that lost as a correction. `log` is a
+ * kernel's. */
 static inline double pair_log1p(double (*log)(double), struct pair a)
 {
     double u = 1 + a.hi;

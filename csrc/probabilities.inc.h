@@ -82,7 +82,8 @@ static int has_small(const double *p, size_t n)
     return small != 0;
 }
 
-/* Anchor and sums. Rows beyond all reason are scaled by a power of two, so that sums stay finite. */
+/* Anchor and sums. Rows beyond all reason are scaled by a power of two, so that sums stay
+ * finite. */
 static void sum_row(struct probabilities *row)
 {
     const double *p = row->p;
@@ -144,7 +145,8 @@ static void log_normalised_row(struct probabilities *row, const double *unscaled
     terms[k] = pair_log1p(log_one, (struct pair){v, v_low});
 }
 
-/* The loss: the sum of t_j terms_j, clipped. Sets live_j, which is t_j but 0 for what is clipped. */
+/* The loss: the sum of t_j terms_j, clipped. Sets live_j, which is t_j but 0 for what is
+ * clipped. */
 static double sum_terms(struct probabilities *row)
 {
     const double *p = row->p, *t = row->t, sum = row->normalize ? row->sum.hi : 1;

@@ -1,8 +1,8 @@
 /* The driver of the elementwise losses and functions: the elements in blocks, in the order of a
  * contiguous array whatever their strides, so that the sum does not depend on the layout.
  *
- * a) Losses without options and functions: BLOCK elements at a time, read and written where they lie
- *    if they are contiguous.
+ * a) Losses without options and functions: BLOCK elements at a time, read and written where they
+ *    lie if they are contiguous.
  * b) Losses with options: PIECE elements at a time go through buffers (kernels.h, binary.inc.h). An
  *    element that takes no part has sample weight 0 there, and nothing of it reaches the results.
  */
@@ -62,8 +62,8 @@ static int is_even(const struct crossent_sigmoid *call, const struct crossent_ar
     return 1;
 }
 
-static void store_run(char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n, const void *from,
-                      enum crossent_dtype kind)
+static void store_run(char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
+                      const void *from, enum crossent_dtype kind)
 {
     const double *x = from;
     const float *f = from;
@@ -101,14 +101,15 @@ static void load_run(const struct typed_kernels *typed, const char *p, ptrdiff_t
     }
 }
 
-/* n elements from `first` on, run by run, to or from a contiguous buffer of `kind`: F64, or F32 where
- * the array can be read as it, or has been. */
+/* n elements from `first` on, run by run, to or from a contiguous buffer of `kind`: F64, or F32
+ * where the array can be read as it, or has been. */
 static void copy_elements(const struct sigmoid_run *run, const struct crossent_array *array,
                           size_t first, size_t n, void *buffer, enum crossent_dtype kind,
                           int into_array)
 {
     const struct crossent_sigmoid *call = run->call;
-    const struct typed_kernels *typed = kind == CROSSENT_F64 ? run->kernels->f64 : run->kernels->f32;
+    const struct typed_kernels *typed =
+        kind == CROSSENT_F64 ? run->kernels->f64 : run->kernels->f32;
     const size_t size = element_size(kind);
     struct cursor cursor = cursor_at(call->shape, call->ndim, first / call->classes);
     size_t column = first % call->classes;
@@ -137,7 +138,8 @@ static const void *load_block(const struct sigmoid_run *run, const struct crosse
     if (!array->data)
         return NULL;
     if (is_even(run->call, array, &step) && step == size)
-        return run->typed->load(array->data + (ptrdiff_t)first * size, size, array->dtype, n, buffer);
+        return run->typed->load(array->data + (ptrdiff_t)first * size, size, array->dtype, n,
+                                buffer);
     copy_elements(run, array, first, n, buffer, run->dtype, 0);
     return buffer;
 }
@@ -233,8 +235,8 @@ static void element_weights(const struct sigmoid_run *run, size_t first, struct 
         check_range(e, first, target, 0, 1, CROSSENT_BAD_LABEL, sum);
 }
 
-/* Probabilities beyond [0, 1]; logits that are not finite, where the caller wants to know of them or
- * to leave them out. */
+/* Probabilities beyond [0, 1]; logits that are not finite, where the caller wants to know of them
+ * or to leave them out. */
 static void element_faults(const struct sigmoid_run *run, size_t first, struct elements *e,
                            struct block_sum *sum)
 {
@@ -375,7 +377,8 @@ int crossent_sigmoid(struct crossent_sigmoid *call)
 {
     struct block_sum total;
     int pieces = needs_pieces(call);
-    int status = run_blocks(call, pieces ? PIECE : BLOCK, pieces ? pieces_task : plain_task, &total);
+    int status =
+        run_blocks(call, pieces ? PIECE : BLOCK, pieces ? pieces_task : plain_task, &total);
     if (status != CROSSENT_NO_MEMORY)
         call->total = total.partial.sum + total.partial.low;
     return status;

@@ -1,10 +1,11 @@
-/* The driver of the softmax losses: rows into groups, groups through the kernels, sums in a fixed order.
+/* The driver of the softmax losses: rows into groups, groups through the kernels, sums in a fixed
+ * order.
  *
  * a) Rows are cut into slabs whose size depends on the number of classes alone. Threads take whole
- *    slabs; each slab's sum is its own, and slabs are added in order. So the bits of a result do not
- *    depend on the number of threads.
- * b) Inside a slab rows go through the kernels in groups. A row's result depends on its own elements
- *    only (kernels.h), so groups may be cut anywhere.
+ *    slabs; each slab's sum is its own, and slabs are added in order. So the bits of a result do
+ *    not depend on the number of threads.
+ * b) Inside a slab rows go through the kernels in groups. A row's result depends on its own
+ *    elements only (kernels.h), so groups may be cut anywhere.
  * c) A label is read once, and checked where it is used as an index.
  */
 #include "crossent.h"
@@ -191,7 +192,7 @@ static int all_take_part(const struct softmax_run *run, size_t n, const struct c
     const int64_t last_class = (int64_t)call->classes - 1;
     char *p[GROUP];
     int64_t outside = 0;                 /* negative if a label is, or is above the last class */
-    if (call->sample_weight.data || call->class_weight || call->ignored)
+    if (n == 0 || call->sample_weight.data || call->class_weight || call->ignored)
         return 0;
     if (rows->altered)
         reset_rows(rows);
@@ -299,8 +300,9 @@ static void general_faults(const struct softmax_run *run, size_t row, struct row
 }
 
 /* Stores one number a row. */
-static void scatter_rows(const struct softmax_run *run, const struct crossent_array *array, size_t n,
-                         const struct cursor *cursor, const struct rows *rows, const double *values)
+static void scatter_rows(const struct softmax_run *run, const struct crossent_array *array,
+                         size_t n, const struct cursor *cursor, const struct rows *rows,
+                         const double *values)
 {
     char *p[GROUP];
     if (!array->data)
@@ -311,8 +313,8 @@ static void scatter_rows(const struct softmax_run *run, const struct crossent_ar
             run->typed->store(p[rows->source[r]], array->dtype, values[r]);
 }
 
-static void scatter_predictions(const struct softmax_run *run, size_t n, const struct cursor *cursor,
-                                const struct rows *rows)
+static void scatter_predictions(const struct softmax_run *run, size_t n,
+                                const struct cursor *cursor, const struct rows *rows)
 {
     const struct crossent_softmax *call = run->call;
     char *argmax[GROUP], *correct[GROUP];

@@ -22,8 +22,8 @@ static size_t greatest(size_t a, size_t b) { return a > b ? a : b; }
 /* ---- the workspace ----------------------------------------------------------------------- */
 
 /* Outputs of a layer, batch x out. With x the product and bias: `before` = x where the slope needs
- * it, `after` = f(x), `mask` = 0 or 1 / (1 - dropout), `next` = after * mask. Where two of them hold
- * the same numbers they are one array. */
+ * it, `after` = f(x), `mask` = 0 or 1 / (1 - dropout), `next` = after * mask. Where two of them
+ * hold the same numbers they are one array. */
 struct outputs {
     char *before, *after, *mask, *next;
     const void **rows;            /* of next */
@@ -293,9 +293,9 @@ static void set_array(struct crossent_array *array, void *data, enum crossent_dt
                                      .step = (ptrdiff_t)bytes};
 }
 
-/* Each of these fills in the batch's n rows, calls the loss and adds the sum of weighted losses, and
- * what a mean of `rows` rows divides by, to the sums. The gradient of that sum goes to `grad`, which
- * may be NULL. */
+/* Each of these fills in the batch's n rows, calls the loss and adds the sum of weighted losses,
+ * and what a mean of `rows` rows divides by, to the sums. The gradient of that sum goes to `grad`,
+ * which may be NULL. */
 static int sigmoid_batch(struct train_run *run, size_t n, size_t rows, void *grad,
                          struct train_sums *sums)
 {

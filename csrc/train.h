@@ -4,8 +4,8 @@
  *    (`struct train_work`) with the activations of one batch.
  * b) `train_batches` runs until the epoch ends or its time is up, always between two steps. So the
  *    caller can look for signals, draw a progress bar, and finds the parameters of a whole step.
- * c) A step whose loss or gradient is not finite changes nothing: parameters and moments stay as the
- *    last good step left them.
+ * c) A step whose loss or gradient is not finite changes nothing: parameters and moments stay as
+ *    the last good step left them.
  * d) All numbers depend on the seed alone: the order of the rows and the dropped outputs come from
  *    counters (train_data.c), every sum has one order (train_kernels.h, matrix.h).
  */
@@ -65,7 +65,8 @@ struct train_data {
  * number of the caller's. */
 enum train_divisor { TRAIN_WEIGHTS, TRAIN_VALID, TRAIN_ROWS, TRAIN_NUMBER };
 
-/* The loss with its options, as the loss object prepared it; the loop fills in rows and pointers. */
+/* The loss with its options, as the loss object prepared it; the loop fills in rows and
+ * pointers. */
 struct train_loss {
     int elementwise;                       /* sigmoid, else softmax */
     struct crossent_softmax softmax;
@@ -128,8 +129,8 @@ int train_batches(struct train_run *run, double seconds);
 /* Gradients of the mean loss of rows order[0 .. length), without dropout; sums as for an epoch. */
 int train_gradients(struct train_run *run);
 
-/* Outputs (logits) of rows [begin, begin + n), n <= batch, to `out`, contiguous. With a target, adds
- * the loss to the sums. */
+/* Outputs (logits) of rows [begin, begin + n), n <= batch, to `out`, contiguous. With a target,
+ * adds the loss to the sums. */
 int train_evaluate(struct train_run *run, size_t begin, size_t n, void *out);
 
 /* The order of an epoch (train_data.c). `train_order_length` is the number of rows it will have;

@@ -24,7 +24,7 @@ static inline vec tanh_of(vec x)
     vec n = vfma(a, vset(LOG2E), rounder) - rounder;
     vec exact = vfma(n, vset(-LN2_HI), a), low = n * vset(-LN2_LO), r = exact + low;
     vec rest = vfma(r * r, poly(EXP, COUNT(EXP), r), low), power;
-    power = vpow2(n + vset(ROUNDER + EXPONENT_BIAS));
+    power = vpow2(n + vset(ROUNDER + (T)EXPONENT_BIAS));
     vec m = vfma(power, exact + rest, power - one);
     return vsigned((vset(0) - m) / (vset(2) + m), x);
 }
@@ -102,8 +102,8 @@ differentiate_with(const enum train_activation f, const T *x, const T *y, T *gra
     }
 }
 
-static void differentiate_elements(enum train_activation f, const void *x, const void *y, void *grad,
-                                   size_t n)
+static void differentiate_elements(enum train_activation f, const void *x, const void *y,
+                                   void *grad, size_t n)
 {
     switch (f) {
     case TRAIN_RELU: differentiate_with(TRAIN_RELU, x, y, grad, n); break;
@@ -125,7 +125,8 @@ static void sum_columns(const void *from_, void *sum_, size_t rows, size_t colum
             sum[j] += from[j];
 }
 
-/* In doubles, in 8 lanes whatever the register holds: float squares are exact and cannot overflow. */
+/* In doubles, in 8 lanes whatever the register holds: float squares are exact and cannot
+ * overflow. */
 static double squares(const void *x_, size_t n)
 {
     const T *x = x_;
@@ -136,7 +137,8 @@ static double squares(const void *x_, size_t n)
             lane[l] += (double)x[i + l] * (double)x[i + l];
     for (; i < n; i++)
         lane[i % 8] += (double)x[i] * (double)x[i];
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6]))
+           + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
 static void multiply_by(void *x_, const void *y_, size_t n)

@@ -1,4 +1,5 @@
-/* Names of the training templates without their suffix (names.h), and what they ask of a machine. */
+/* Names of the training templates without their suffix (names.h), and what they ask of a
+ * machine. */
 #ifndef CROSSENT_TRAIN_NAMES_H
 #define CROSSENT_TRAIN_NAMES_H
 

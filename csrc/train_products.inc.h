@@ -2,11 +2,11 @@
  *
  * A tile of the result stays in registers while k runs: R rows by V registers. The 32 registers of
  * AVX-512 and NEON hold 6 x 4 sums, the 16 of AVX2 6 x 2, with room for a row of b and one factor.
- * One register of columns (10 classes) takes 8 rows, so that enough fmas are under way; the pointers
- * to 12 or 16 rows no longer fit the general registers, which cost 15 %.
+ * One register of columns (10 classes) takes 8 rows, so that enough fmas are under way; the
+ * pointers to 12 or 16 rows no longer fit the general registers, which cost 15 %.
  *
- * The rows of a shuffled batch come from anywhere in memory, faster than any hardware guesses where.
- * So a product asks for the lines of the next batch while it computes (`ahead`).
+ * The rows of a shuffled batch come from anywhere in memory, faster than any hardware guesses
+ * where. So a product asks for the lines of the next batch while it computes (`ahead`).
  */
 #ifndef T
 #error "train_products.inc.h: define T, SUFFIX and IS_DOUBLE"

@@ -16,8 +16,8 @@ static inline T regularized(T grad, T p, T scale, T l2, T l1)
 /* m = momentum m + g; p -= rate m, or rate (g + momentum m) after Nesterov. `kind` is a constant: 0
  * without momentum, 1 with, 2 Nesterov. */
 static inline __attribute__((always_inline)) void
-update_sgd(const struct train_update *u, T *restrict p, const T *restrict grad, T *restrict m, size_t n,
-           const int kind)
+update_sgd(const struct train_update *u, T *restrict p, const T *restrict grad, T *restrict m,
+           size_t n, const int kind)
 {
     const T scale = (T)u->scale, rate = (T)u->rate, momentum = (T)u->momentum;
     const T l2 = (T)u->l2, l1 = (T)u->l1;

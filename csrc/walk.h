@@ -31,7 +31,8 @@ static inline void cursor_next(struct cursor *cursor, const size_t *shape, size_
             return;
 }
 
-static inline char *row_of(const struct crossent_array *array, const struct cursor *cursor, size_t ndim)
+static inline char *row_of(const struct crossent_array *array, const struct cursor *cursor,
+                           size_t ndim)
 {
     char *p = array->data;
     for (size_t d = 0; d < ndim; d++)
@@ -41,7 +42,7 @@ static inline char *row_of(const struct crossent_array *array, const struct curs
 
 /* Pointers to n rows from `cursor` on. */
 static inline void row_pointers(const struct crossent_array *array, struct cursor cursor,
-                         const size_t *shape, size_t ndim, size_t n, char **p)
+                                const size_t *shape, size_t ndim, size_t n, char **p)
 {
     char *first = row_of(array, &cursor, ndim);
     if (ndim <= 1) {

@@ -1,6 +1,7 @@
 /* logsumexp with weights of any sign.
  *
- * A weight is b = m 2^n with 1/2 <= |m| < 1. The row counts from a class k whose x + n ln2 is largest:
+ * A weight is b = m 2^n with 1/2 <= |m| < 1. The row counts from a class k whose x + n ln2 is
+ * largest:
  *
  *     sum of b_j e^x_j = b_k e^x_k (1 + v)
  *     v = sum of (m_j / m_k) e^((x_j - x_k) + (n_j - n_k) ln2), j != k
@@ -38,14 +39,16 @@ struct weighted_row {
     double special;          /* the sum of the terms that are infinite or NaN */
 };
 
-static size_t load_block(const struct weighted_run *run, const struct weighted_row *row, size_t base,
-                         struct block *block)
+static size_t load_block(const struct weighted_run *run, const struct weighted_row *row,
+                         size_t base, struct block *block)
 {
     const struct crossent_array *x = &run->call->logits, *b = &run->call->weights;
     const struct typed_kernels *f64 = run->kernels->f64;
     size_t n = smaller(run->call->classes - base, BLOCK);
-    block->x = f64->load(row->x_at + (ptrdiff_t)base * x->step, x->step, x->dtype, n, block->x_room);
-    block->b = f64->load(row->b_at + (ptrdiff_t)base * b->step, b->step, b->dtype, n, block->b_room);
+    block->x = f64->load(row->x_at + (ptrdiff_t)base * x->step, x->step, x->dtype, n,
+                         block->x_room);
+    block->b = f64->load(row->b_at + (ptrdiff_t)base * b->step, b->step, b->dtype, n,
+                         block->b_room);
     return n;
 }
 
@@ -85,7 +88,8 @@ static void find_reference(const struct weighted_run *run, struct weighted_row *
 }
 
 /* (m_j / m_k) e^((x_j - x_k) + (n_j - n_k) ln2) */
-static double relative_term(double (*exp)(double), const struct weighted_row *row, double x, double b)
+static double relative_term(double (*exp)(double), const struct weighted_row *row, double x,
+                            double b)
 {
     int n;
     double m = frexp(b, &n);

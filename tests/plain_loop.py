@@ -59,7 +59,8 @@ def softmax_loss(logits, y):
 
 def sigmoid_loss(logits, y):
     y = y.reshape(logits.shape)
-    return (np.logaddexp(0, logits) - y * logits).mean(axis=1), (expit(logits) - y) / logits.shape[1]
+    loss = (np.logaddexp(0, logits) - y * logits).mean(axis=1)
+    return loss, (expit(logits) - y) / logits.shape[1]
 
 
 def dropout_mask(share, shape, seed, batch_number, layer):

@@ -75,7 +75,7 @@ def test_a_grid_search():
 
 def test_class_weight_and_early_stopping(rng):
     X = rng.standard_normal((400, 2))
-    y = (X[:, 0] + rng.standard_normal(400) > 1.5).astype(int)      # few ones
+    y = (X[:, 0] + rng.standard_normal(400) > 1.5).astype(int)  # few ones
     plain = SoftmaxClassifier(random_state=0).fit(X, y)
     even = SoftmaxClassifier(random_state=0, class_weight="balanced").fit(X, y)
     assert even.predict(X).mean() > 2 * plain.predict(X).mean()

@@ -107,7 +107,7 @@ def test_the_chunk_bounds_the_memory(rng):
     x = rng.standard_normal((512, 16)).astype(np.float32)
     weight = rng.standard_normal((20000, 16)).astype(np.float32)
     target = rng.integers(0, 20000, 512)
-    crossent.linear_cross_entropy(x[:1], weight, target[:1])        # imports
+    crossent.linear_cross_entropy(x[:1], weight, target[:1])  # imports
     tracemalloc.start()
     crossent.linear_cross_entropy_value_and_grad(x, weight, target, chunk=32)
     peak = tracemalloc.get_traced_memory()[1]
@@ -120,10 +120,10 @@ def test_the_chunk_bounds_the_memory(rng):
     ("change", "error", "message"),
     [
         ({"weight": np.ones((CLASSES, 3))}, ValueError, r"weight has shape \(70, 3\); expected"),
-        ({"weight": np.ones((CLASSES, FEATURES), np.float32)}, TypeError, "weight has dtype float32"),
+        ({"weight": np.ones((CLASSES, FEATURES), "f4")}, TypeError, "weight has dtype float32"),
         ({"weight": np.ones((2 * CLASSES, FEATURES))[::2]}, ValueError, "weight is not contiguous"),
         ({"bias": np.ones(3)}, ValueError, r"bias has shape \(3,\)"),
-        ({"target": np.full(ROWS, CLASSES)}, IndexError, r"target\[0\] is 70; expected 0 <= target"),
+        ({"target": np.full(ROWS, CLASSES)}, IndexError, r"target\[0\] is 70; expected 0 <="),
         ({"target": np.zeros(3, int)}, ValueError, r"target has shape \(3,\)"),
         ({"chunk": 0}, ValueError, "chunk is 0"),
         ({"axis": 0}, TypeError, "'axis' is not an option"),

@@ -96,9 +96,7 @@ def test_mini_batches_give_the_mean_of_all(dtype, rng):
     xent = crossent.SoftmaxCrossEntropy(reduction="none")
     total = crossent.LossAccumulator()
     for part in np.split(np.arange(100), [7, 50]):
-        losses, aux = xent.forward(
-            z[part], y[part], sample_weight=w[part], return_aux=("correct",)
-        )
+        losses, aux = xent.forward(z[part], y[part], sample_weight=w[part], return_aux=("correct",))
         total.update_from(losses, w[part], correct=aux["correct"])
     want = crossent.softmax_cross_entropy(z, y, sample_weight=w)
     assert total.mean == pytest.approx(want, rel=float(2 * np.finfo(dtype).eps))

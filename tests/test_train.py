@@ -1,6 +1,7 @@
 """The compiled loop against a plain one of the same arithmetic, step by step."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from crossent.train import SGD, Adam, AdamW, Constant, Cosine, Network, Steps, W
 
 from . import plain_loop
 
-ROWS, FEATURES, HIDDEN, CLASSES = 53, 7, 19, 5   # nothing fits a register or a batch
+ROWS, FEATURES, HIDDEN, CLASSES = 53, 7, 19, 5  # nothing fits a register or a batch
 
 
 def make_data(rng, dtype=np.float64, rows=ROWS, classes=CLASSES):
@@ -20,8 +21,11 @@ def make_data(rng, dtype=np.float64, rows=ROWS, classes=CLASSES):
 
 def make_net(rng, widths=(FEATURES, HIDDEN, CLASSES), dtype=np.float64, **options):
     layers = [
-        (0.5 * rng.standard_normal((n, m)).astype(dtype), 0.1 * rng.standard_normal(m).astype(dtype))
-        for n, m in zip(widths[:-1], widths[1:], strict=True)
+        (
+            0.5 * rng.standard_normal((n, m)).astype(dtype),
+            0.1 * rng.standard_normal(m).astype(dtype),
+        )
+        for n, m in pairwise(widths)
     ]
     return Network(layers, **options)
 
@@ -131,9 +135,7 @@ def test_accumulated_batches_are_one_large_batch(rng):
     plain_loop.fit(
         layers, ["relu"], X, y, Adam(0.01), batch_size=8, accumulate=3, weight=weight, epochs=2
     )
-    net.fit(
-        X, y, optimizer=Adam(0.01), batch_size=8, accumulate=3, sample_weight=weight, epochs=2
-    )
+    net.fit(X, y, optimizer=Adam(0.01), batch_size=8, accumulate=3, sample_weight=weight, epochs=2)
     assert_same(net, layers, 1e-10)
 
 
@@ -408,7 +410,7 @@ def test_schedules(schedule, expected, rng):
 
 
 def test_predictions_and_evaluation(dtype, rng):
-    X, y = make_data(rng, dtype, rows=600)      # more than one batch
+    X, y = make_data(rng, dtype, rows=600)  # more than one batch
     net = make_net(rng, dtype=dtype)
     logits = net.logits(X)
     expected = copy_of(net)
@@ -424,7 +426,7 @@ def test_predictions_and_evaluation(dtype, rng):
 
 def test_early_stopping_puts_back_the_best_parameters(rng):
     X, y = make_data(rng)
-    Xv, yv = make_data(rng)                     # noise: soon overfitted
+    Xv, yv = make_data(rng)  # noise: soon overfitted
     net = make_net(rng)
     history = net.fit(X, y, validation=(Xv, yv), patience=3, epochs=500, optimizer=Adam(0.02))
     assert len(history.loss) == history.best_epoch + 4 < 500

@@ -13,7 +13,7 @@ from collections import namedtuple
 from itertools import count, pairwise
 from pathlib import Path
 
-from mpmath import cos, exp, factorial, log, log1p, lu_solve, matrix, mp, mpf, pi, sqrt
+from mpmath import cos, exp, factorial, log, log1p, lu_solve, matrix, mp, mpf, pi
 
 HEADER = Path(__file__).resolve().parent.parent / "csrc" / "coefficients.h"
 WIDTH = 100
@@ -43,11 +43,11 @@ EXP = Problem(
 )
 LOG1P = Problem(
     "LOG1P",
-    sqrt(mpf(1) / 2) - 1 - WIDEN,
-    sqrt(2) - 1 + WIDEN,
+    mpf(-1) / 4 - WIDEN,
+    mpf(1) / 2 + WIDEN,
     lambda k: mpf(-1) ** (k + 1) / (k + 2),
     lambda f: f**2 / log1p(f) if f else mpf(0),
-    "log(1+f) ~ f + f^2 P(f) for sqrt(1/2) - 1 - 0.001 <= f <= sqrt(2) - 1 + 0.001.",
+    "log(1+f) ~ f + f^2 P(f) for -1/4 - 0.001 <= f <= 1/2 + 0.001.",
 )
 
 

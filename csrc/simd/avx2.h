@@ -65,10 +65,10 @@ static inline vec_f32 vpow2_f32(vec_f32 t)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(t), 23));
 }
-/* Adding 1 - sqrt(1/2) in the bits moves the cut between two exponents to sqrt(2). */
+/* Adding 1 - 3/4 in the bits moves the cut between two exponents to 3/2. */
 static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
 {
-    const __m256i half = _mm256_set1_epi32(0x3f3504f3), one = _mm256_set1_epi32(0x3f800000);
+    const __m256i half = _mm256_set1_epi32(0x3f400000), one = _mm256_set1_epi32(0x3f800000);
     __m256i t = _mm256_add_epi32(_mm256_castps_si256(u), _mm256_sub_epi32(one, half));
     *k = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(t, 23), _mm256_set1_epi32(127)));
     return _mm256_castsi256_ps(
@@ -149,7 +149,7 @@ static inline vec_f64 vpow2_f64(vec_f64 t)
 /* The exponent becomes a double by placing it in the mantissa of 2^52. */
 static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
 {
-    const __m256i half = _mm256_set1_epi64x(0x3fe6a09e667f3bcd);
+    const __m256i half = _mm256_set1_epi64x(0x3fe8000000000000);
     const __m256i one = _mm256_set1_epi64x(0x3ff0000000000000);
     __m256i t = _mm256_add_epi64(_mm256_castpd_si256(u), _mm256_sub_epi64(one, half));
     __m256i biased = _mm256_or_si256(_mm256_srli_epi64(t, 52),

@@ -69,10 +69,10 @@ static inline vec_f32 vpow2_f32(vec_f32 t)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(t), 23));
 }
-/* Adding 1 - sqrt(1/2) in the bits moves the cut between two exponents to sqrt(2). */
+/* Adding 1 - 3/4 in the bits moves the cut between two exponents to 3/2. */
 static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
 {
-    const __m512i half = _mm512_set1_epi32(0x3f3504f3), one = _mm512_set1_epi32(0x3f800000);
+    const __m512i half = _mm512_set1_epi32(0x3f400000), one = _mm512_set1_epi32(0x3f800000);
     __m512i t = _mm512_add_epi32(_mm512_castps_si512(u), _mm512_sub_epi32(one, half));
     *k = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_srli_epi32(t, 23), _mm512_set1_epi32(127)));
     return _mm512_castsi512_ps(
@@ -165,7 +165,7 @@ static inline vec_f64 vpow2_f64(vec_f64 t)
 }
 static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
 {
-    const __m512i half = _mm512_set1_epi64(0x3fe6a09e667f3bcd);
+    const __m512i half = _mm512_set1_epi64(0x3fe8000000000000);
     const __m512i one = _mm512_set1_epi64(0x3ff0000000000000);
     __m512i t = _mm512_add_epi64(_mm512_castpd_si512(u), _mm512_sub_epi64(one, half));
     *k = _mm512_cvtepi64_pd(_mm512_sub_epi64(_mm512_srli_epi64(t, 52), _mm512_set1_epi64(1023)));

@@ -76,10 +76,10 @@ static inline vec_f32 vpow2_f32(vec_f32 t)
 {
     return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(t), 23));
 }
-/* Adding 1 - sqrt(1/2) in the bits moves the cut between two exponents to sqrt(2). */
+/* Adding 1 - 3/4 in the bits moves the cut between two exponents to 3/2. */
 static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
 {
-    const uint32x4_t half = vdupq_n_u32(0x3f3504f3), one = vdupq_n_u32(0x3f800000);
+    const uint32x4_t half = vdupq_n_u32(0x3f400000), one = vdupq_n_u32(0x3f800000);
     uint32x4_t t = vaddq_u32(vreinterpretq_u32_f32(u), vsubq_u32(one, half));
     *k = vcvtq_f32_s32(
         vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(t, 23)), vdupq_n_s32(127)));
@@ -156,7 +156,7 @@ static inline vec_f64 vpow2_f64(vec_f64 t)
 }
 static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
 {
-    const uint64x2_t half = vdupq_n_u64(0x3fe6a09e667f3bcd);
+    const uint64x2_t half = vdupq_n_u64(0x3fe8000000000000);
     const uint64x2_t one = vdupq_n_u64(0x3ff0000000000000);
     uint64x2_t t = vaddq_u64(vreinterpretq_u64_f64(u), vsubq_u64(one, half));
     *k = vcvtq_f64_s64(

@@ -70,10 +70,10 @@ static inline float vtop_f32(vec_f32 a)
     return a;
 }
 static inline vec_f32 vpow2_f32(vec_f32 t) { return float_f32(word_f32(t) << 23); }
-/* Adding 1 - sqrt(1/2) in the bits moves the cut between two exponents to sqrt(2). */
+/* Adding 1 - 3/4 in the bits moves the cut between two exponents to 3/2. */
 static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
 {
-    const uint32_t half = 0x3f3504f3, one = 0x3f800000;
+    const uint32_t half = 0x3f400000, one = 0x3f800000;
     uint32_t t = word_f32(u) + (one - half);
     *k = (float)((int)(t >> 23) - 127);
     return float_f32((t & 0x007fffff) + half);
@@ -118,7 +118,7 @@ static inline double vsum_f64(vec_f64 a)
 static inline vec_f64 vpow2_f64(vec_f64 t) { return float_f64(word_f64(t) << 52); }
 static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
 {
-    const uint64_t half = 0x3fe6a09e667f3bcd, one = 0x3ff0000000000000;
+    const uint64_t half = 0x3fe8000000000000, one = 0x3ff0000000000000;
     uint64_t t = word_f64(u) + (one - half);
     *k = (double)((int)(t >> 52) - 1023);
     return float_f64((t & 0x000fffffffffffff) + half);

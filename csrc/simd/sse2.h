@@ -56,11 +56,11 @@ static inline vec_f64 vpow2_f64(vec_f64 t)
 {
     return _mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(t), 52));
 }
-/* Adding 1 - sqrt(1/2) in the bits moves the cut between two exponents to sqrt(2). The exponent
+/* Adding 1 - 3/4 in the bits moves the cut between two exponents to 3/2. The exponent
  * becomes a double by placing it in the mantissa of 2^52. */
 static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
 {
-    const __m128i half = _mm_set1_epi64x(0x3fe6a09e667f3bcd);
+    const __m128i half = _mm_set1_epi64x(0x3fe8000000000000);
     const __m128i one = _mm_set1_epi64x(0x3ff0000000000000);
     __m128i t = _mm_add_epi64(_mm_castpd_si128(u), _mm_sub_epi64(one, half));
     __m128i biased = _mm_or_si128(_mm_srli_epi64(t, 52),
@@ -194,7 +194,7 @@ static inline vec_f32 vpow2_f32(vec_f32 t)
 }
 static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
 {
-    const __m128i half = _mm_set1_epi32(0x3f3504f3), one = _mm_set1_epi32(0x3f800000);
+    const __m128i half = _mm_set1_epi32(0x3f400000), one = _mm_set1_epi32(0x3f800000);
     __m128i t = _mm_add_epi32(_mm_castps_si128(u), _mm_sub_epi32(one, half));
     *k = _mm_cvtepi32_ps(_mm_sub_epi32(_mm_srli_epi32(t, 23), _mm_set1_epi32(127)));
     return _mm_castsi128_ps(

@@ -28,8 +28,8 @@ from ._core import (
     softmax_cross_entropy_value_and_grad,
     softplus,
 )
-from .streaming import LogSumExpState, LossAccumulator
 from ._linear import linear_cross_entropy, linear_cross_entropy_value_and_grad
+from .streaming import LogSumExpState, LossAccumulator
 
 __version__ = _version("crossent")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def as_real(value, name):
-    """`value` as an array of float32 or float64 in native byte order, without a copy where it is."""
+    """`value` as an array of float32 or float64 in native byte order; a copy only if it is not."""
     array = np.asarray(value)
     if array.dtype.kind == "O":
         raise TypeError(f"{name} is an array of Python objects; expected float32 or float64")

@@ -22,7 +22,8 @@ def _gemm(dtype):
 
 def _matrix(array, name, shape, dtype=None):
     array = _arrays.as_real(array, name)
-    if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape)):  # noqa: B905
+    fits = (n in (None, m) for n, m in zip(shape, array.shape, strict=False))
+    if array.ndim != len(shape) or not all(fits):
         wanted = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
         raise ValueError(f"{name} has shape {array.shape}; expected {wanted}")
     if dtype is not None and array.dtype != dtype:
@@ -100,7 +101,7 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     weight, kept = _Weight(array), np.flatnonzero(kept)
     size = max(1, CHUNK_BYTES // (classes * x.itemsize)) if chunk is None else int(chunk)
     if size < 1:
-        raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows, at least 1, or None")
+        raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None")
     logits = np.empty((min(size, len(kept)), classes), x.dtype)
     alpha = 0.0 if divisor == 0 else 1.0 / divisor
     losses = np.zeros(rows, x.dtype) if reduction == "none" else 0.0
@@ -133,7 +134,9 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     return losses, (dx, weight.gradient(), dbias) if gradient else None
 
 
-def linear_cross_entropy(x, weight, target, *, bias=None, sample_weight=None, chunk=None, **options):
+def linear_cross_entropy(
+    x, weight, target, *, bias=None, sample_weight=None, chunk=None, **options
+):
     """Softmax cross-entropy of ``x @ weight.T + bias``, whose logits never exist all at once.
 
     Parameters
@@ -156,8 +159,8 @@ def linear_cross_entropy(x, weight, target, *, bias=None, sample_weight=None, ch
 
     Notes
     -----
-    The products are SciPy's BLAS, on its own threads. Ignored rows and rows of weight 0 are left out
-    before the product.
+    The products are SciPy's BLAS, on its own threads. Ignored rows and rows of weight 0 are left
+    out before the product.
 
     Examples
     --------

@@ -18,10 +18,12 @@ def training_stopped(row, what, step):
     left = f"the parameters are those after step {step - 1}" if step > 1 else "nothing was changed"
     if row is not None:
         return ValueError(
-            f"X[{row}] holds NaN or infinity (found in step {step}); expected finite numbers; {left}"
+            f"X[{row}] holds NaN or infinity (found in step {step}); expected finite numbers; "
+            f"{left}"
         )
     return DivergenceError(
-        f"the {what} of step {step} is not finite; {left}. A smaller learning rate or clip= may help"
+        f"the {what} of step {step} is not finite; {left}. "
+        "A smaller learning rate or clip= may help"
     )
 
 
@@ -119,7 +121,8 @@ class SGD(_Optimizer):
     lr : float
         Learning rate.
     l2, l1 : float
-        Strengths of the penalties ``l2 / 2 * sum(W**2)`` and ``l1 * sum(abs(W))``; biases have none.
+        Strengths of the penalties ``l2 / 2 * sum(W**2)`` and ``l1 * sum(abs(W))``; biases have
+        none.
     clip : float, optional
         Largest Euclidean norm of the whole gradient; a longer one is shortened to it.
     schedule : callable, optional
@@ -166,7 +169,7 @@ class Adam(_Optimizer):
 
 @dataclass
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): ``W -= lr * weight_decay * W``.
+    """Adam with decoupled weight decay, ``W -= lr * weight_decay * W`` (Loshchilov, Hutter, 2019).
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 # Binary cross-entropy from probabilities.
 
 # Its options are those of the loss from logits, but that a bad probability is always an error.
-BINARY_OPTIONS = {**{name: SIGMOID_OPTIONS[name] for name in SIGMOID_OPTIONS if name != "nonfinite"},
-                  "clip": None}
+BINARY_OPTIONS = {**SIGMOID_OPTIONS, "clip": None}
+del BINARY_OPTIONS["nonfinite"]
 
 
 cdef int parse_binary_clip(object clip, object dtype, crossent_sigmoid_options *to) except -1:
@@ -45,7 +45,8 @@ cdef class BinaryCrossEntropy(_BinaryLoss):
             # The checks that all losses share call their first argument logits.
             raise type(error)(str(error).replace("logits", "probs")) from None
 
-    cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x, list keep):
+    cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
+                           list keep):
         if self._clip == "keras":      # clips in the dtype of the probabilities
             parse_binary_clip(self._clip, (<object>x).dtype, to)
         return _BinaryLoss.call_options(self, to, extra, x, keep)

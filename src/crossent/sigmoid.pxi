@@ -202,7 +202,8 @@ cdef class _BinaryLoss(_Loss):
         target = element_name("target", (<object>x).shape, call.fault_element)
         raise ValueError(f"{target} is {call.fault_value}; expected 0 <= target <= 1")
 
-    cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x, list keep):
+    cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
+                           list keep):
         """Options of one call; returns the dict of what `return_aux` names, or None."""
         upstream = extra.get("upstream")
         if extra.get("class_mask") is not None:
@@ -226,7 +227,8 @@ cdef class _BinaryLoss(_Loss):
             return None
         return self.aux_arrays(to, (names,) if isinstance(names, str) else names, self._aux, x)
 
-    cdef dict aux_arrays(self, crossent_sigmoid_options *to, object names, tuple known, cnp.ndarray x):
+    cdef dict aux_arrays(self, crossent_sigmoid_options *to, object names, tuple known,
+                         cnp.ndarray x):
         cdef dict aux = {}
         cdef cnp.ndarray array
         cdef int last = cnp.PyArray_NDIM(x) - 1
@@ -271,8 +273,8 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
             As for `sigmoid_cross_entropy`.
         rule : {"exact", "upper", "friedman", "residual"}
             With p = sigmoid(logits): ``p (1 - p)``; ``2 p (1 - p)``; ``K / (K - 1) p (1 - p)``,
-            which is the same for the K = 2 classes here; or ``|p - target|``. Weights multiply it as
-            they do the gradient.
+            which is the same for the K = 2 classes here; or ``|p - target|``. Weights multiply it
+            as they do the gradient.
 
         Returns
         -------

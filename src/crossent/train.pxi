@@ -1,5 +1,5 @@
-# The mini-batch loop of csrc/train.h. `train.py` checks the arguments and allocates the arrays; here
-# they become pointers, and stay referenced as long as C may read them.
+# The mini-batch loop of csrc/train.h. `train.py` checks the arguments and allocates the arrays;
+# here they become pointers, and stay referenced as long as C may read them.
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.math cimport INFINITY
@@ -55,8 +55,8 @@ cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict he
     else:
         (<SoftmaxCrossEntropy>loss).prepare(&to.softmax, classes)
         if (<SoftmaxCrossEntropy>loss)._class_mask is not None:
-            raise ValueError("loss has class_mask, which belongs to the rows of one call; expected a "
-                             "loss without it")
+            raise ValueError("loss has class_mask, which belongs to the rows of one call; expected "
+                             "a loss without it")
         if (<_Loss>loss)._axis != -1:
             raise ValueError(f"loss has axis {(<_Loss>loss)._axis}; expected -1")
     if (<_Loss>loss)._reduction != MEAN:
@@ -74,8 +74,8 @@ cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict he
 cdef class _Loop:
     """One network bound to data, loss and optimiser.
 
-    `layers` lists (weight, bias, activation, dropout, gradients, moments): the last two are pairs for
-    weight and bias, each moment None or up to two arrays.
+    `layers` lists (weight, bias, activation, dropout, gradients, moments): the last two are pairs
+    for weight and bias, each moment None or up to two arrays.
     """
     cdef train_run run
     cdef train_chunk *chunks
@@ -209,7 +209,7 @@ cdef class _Loop:
         self.check(status)
 
     def evaluate(self, cnp.ndarray out):
-        """All rows, batch by batch: logits to `out` if given, loss to the sums if there are targets."""
+        """All rows, batch by batch: logits to `out` if given, loss to the sums if it has targets."""
         cdef size_t begin = 0, n, row = 0
         cdef char *to = <char *>_address(out)
         cdef int status = 0

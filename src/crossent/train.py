@@ -149,7 +149,9 @@ def _chunks(X, features, dtype):
         if chunk.ndim != 2 or chunk.shape[1] != features:
             raise ValueError(f"{name} has shape {chunk.shape}; expected (rows, {features})")
         if chunk.dtype != dtype or not chunk.dtype.isnative or not chunk.flags.aligned:
-            raise TypeError(f"{name} has dtype {chunk.dtype}; expected that of the weights, {dtype}")
+            raise TypeError(
+                f"{name} has dtype {chunk.dtype}; expected that of the weights, {dtype}"
+            )
     return list(chunks), sum(map(len, chunks))
 
 
@@ -185,7 +187,9 @@ def _row_weights(sample_weight, rows):
     if weight.shape != (rows,):
         raise ValueError(f"sample_weight has shape {weight.shape}; expected ({rows},)")
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise ValueError("sample_weight holds negative or non-finite numbers; expected weights >= 0")
+        raise ValueError(
+            "sample_weight holds negative or non-finite numbers; expected weights >= 0"
+        )
     return weight
 
 
@@ -234,8 +238,8 @@ class Network:
         Share of each hidden layer's outputs that training sets to 0; the others are multiplied by
         ``1 / (1 - dropout)``.
     output : {"softmax", "sigmoid"}, optional
-        What the last layer's outputs are logits of: one class among several, or independent yes-or-no
-        answers. By default "sigmoid" for a single output, else "softmax".
+        What the last layer's outputs are logits of: one class among several, or independent
+        yes-or-no answers. By default "sigmoid" for a single output, else "softmax".
 
     Examples
     --------
@@ -288,7 +292,7 @@ class Network:
             raise ValueError(f"sizes is {sizes}; expected at least features and outputs")
         rng = np.random.default_rng(seed)
         names = list(activation) if isinstance(activation, (list, tuple)) else [activation]
-        names = (names * len(sizes))[: len(sizes) - 2] + ["identity"]
+        names = [*(names * len(sizes))[: len(sizes) - 2], "identity"]
         layers = []
         for n, m, name in zip(sizes[:-1], sizes[1:], names, strict=True):
             scale = np.sqrt(2 / n if name in ("relu", "gelu") else 2 / (n + m))
@@ -324,8 +328,8 @@ class Network:
         def like(p, key=None):
             if p is None:
                 return None
-            return np.empty_like(p) if key is None else self._moments.setdefault(
-                key, np.zeros_like(p)
+            return (
+                np.empty_like(p) if key is None else self._moments.setdefault(key, np.zeros_like(p))
             )
 
         layers = []
@@ -390,7 +394,7 @@ class Network:
         return (_core.sigmoid if self.output == "sigmoid" else _core.softmax)(z, out=z)
 
     def predict(self, X, *, threads=None):
-        """The likeliest class of each row; for a sigmoid 0 or 1, of shape (rows,) for one output."""
+        """The likeliest class of each row; for a sigmoid 0 or 1, of shape (rows,) if one output."""
         z = self.logits(X, threads=threads)
         if self.output == "softmax":
             return z.argmax(axis=1)
@@ -470,8 +474,8 @@ class Network:
         sample_weight : array (rows,), optional
         class_weight : "balanced", dict or array (classes,), optional
         sampling : {"all", "over", "under", "balanced"}
-            "over" repeats rows of rarer classes, "under" leaves out rows of commoner ones, until all
-            classes are equal; "balanced" draws with replacement, each class as often.
+            "over" repeats rows of rarer classes, "under" leaves out rows of commoner ones, until
+            all classes are equal; "balanced" draws with replacement, each class as often.
         validation : tuple (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
         patience : int, optional
@@ -538,7 +542,9 @@ class Network:
         _choice("sampling", sampling, _core.SAMPLINGS)
         seed, accumulate = _whole("seed", seed, 0), _whole("accumulate", accumulate, 1)
         if not hasattr(optimizer, "moments"):
-            raise TypeError(f"optimizer is {optimizer!r}; expected SGD(...), Adam(...) or AdamW(...)")
+            raise TypeError(
+                f"optimizer is {optimizer!r}; expected SGD(...), Adam(...) or AdamW(...)"
+            )
         rows = _chunks(X, self.features, self.dtype)[1]
         if rows == 0:
             raise ValueError("X has no rows; expected at least one")
@@ -554,7 +560,9 @@ class Network:
             clock = perf_counter()
             length = loop.order(sampling, classes, self._epochs, shuffle)
             if length == 0:
-                raise ValueError(f"sampling={sampling!r} needs rows of every class; y has none of some")
+                raise ValueError(
+                    f"sampling={sampling!r} needs rows of every class; y has none of some"
+                )
             if drop_last and length >= batch:
                 length -= length % batch
             steps = -(-length // (batch * accumulate))
@@ -585,8 +593,9 @@ class Network:
         if patience is not None and validation is None:
             raise ValueError("patience needs validation=(X, y); found None")
         if validation is not None and len(validation) not in (2, 3):
-            raise ValueError(f"validation has {len(validation)} parts; expected (X, y) or "
-                             "(X, y, sample_weight)")
+            raise ValueError(
+                f"validation has {len(validation)} parts; expected (X, y) or (X, y, sample_weight)"
+            )
         history, best, waited = History(), None, 0
         with _progress_bar(progress, epochs) as bar:
             for number in range(epochs):

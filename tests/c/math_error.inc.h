@@ -101,6 +101,13 @@ static double OWN(log1p_unit_error_)(double v, double low)
     return OWN(in_ulps_)(log1p_unit((T)v) - exact, exact);
 }
 
+static double OWN(tanh_lanes_error_)(double x, double low)
+{
+    (void)low;
+    REAL exact = REAL_(tanh)(x);
+    return OWN(in_ulps_)(tanh_lanes((T)x) - exact, exact);
+}
+
 #if IS_DOUBLE
 /* Relative to the result, in units of 2^-53. */
 static double OWN(exp_pair_error_)(double x, double low)
@@ -121,6 +128,7 @@ static const struct math_case CASES[] = {
     {"exp_scaled", OWN(exp_scaled_error_), -RANGE, RANGE},
     {"exp_negative", OWN(exp_negative_error_), 0, IS_DOUBLE ? 750 : 110},
     {"log1p_unit", OWN(log1p_unit_error_), 0, 1},
+    {"tanh_lanes", OWN(tanh_lanes_error_), -25, 25},
 #if IS_DOUBLE
     {"exp_pair", OWN(exp_pair_error_), -RANGE, RANGE},
     {"log1p_pair", OWN(log1p_pair_error_), -0.7, 0x1p40},

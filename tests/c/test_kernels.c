@@ -461,8 +461,8 @@ static void test_elements(const struct type *type)
     test_shape(type, 1365, 3, 1);
 }
 
-/* NaN, infinities and the like: what they give is for other tests to say; here it has to be the same
- * in all variants. Each shape once for rows and once for elements. */
+/* NaN, infinities and the like: what they give is for other tests to say; here it has to be the
+ * same in all variants. Each shape once for rows and once for elements. */
 static void test_specials(const struct type *type)
 {
     static const size_t shapes[6][2] = {{70, 1}, {70, 2}, {70, 3}, {70, 64}, {71, 65}, {5, 4100}};

@@ -253,10 +253,10 @@ static void OF(test_exponents)(void)
     }
 }
 
-/* The cut is the element nearest to sqrt(1/2): m lies in [cut, 2 cut). */
+/* m lies in [cut, 2 cut). */
 static void OF(split_one)(const T *u)
 {
-    const T cut = (T)sqrt(0.5);
+    const T cut = (T)0.75;
     T m[LANES], k[LANES];
     for (int i = 0; i < LANES; i++) {
         int e;
@@ -274,19 +274,19 @@ static void OF(split_one)(const T *u)
 static void OF(test_split)(void)
 {
     const BITS whole = ((BITS)1 << MANTISSA) - 1;
-    const BITS root = OF(bits_of)((T)sqrt(2.0)) & whole;
+    const BITS cut = OF(bits_of)((T)1.5) & whole;
     T u[LANES];
     for (int biased = 1; biased <= 2 * BIAS; biased++) {
         const BITS e = (BITS)biased << MANTISSA;
         for (int near = -20; near <= 20; near++) {
-            const BITS around[3] = {0, root, whole};
+            const BITS around[3] = {0, cut, whole};
             for (int i = 0; i < LANES; i++) {
                 BITS fraction = (around[i % 3] + (BITS)(near + i / 3)) & whole;
                 u[i] = OF(of_bits)(e | fraction);
             }
             OF(split_one)(u);
             for (int i = 0; i < LANES; i++)
-                u[i] = OF(of_bits)(e | ((root + (BITS)(near + i)) & whole));
+                u[i] = OF(of_bits)(e | ((cut + (BITS)(near + i)) & whole));
             OF(split_one)(u);
             for (int i = 0; i < LANES; i++)
                 u[i] = OF(of_bits)(e | ((BITS)(random_bits() >> 12) & whole));
