@@ -58,12 +58,11 @@ cdef crossent_dtype dtype_of(cnp.ndarray array) noexcept:
     return CROSSENT_I64 if signed else CROSSENT_U64
 
 
-cdef int normalize_axis(object axis, int ndim) except -1:
-    cdef long long given = whole("axis", axis, -64, 63)
+cdef int normalize_axis(long long given, int ndim) except -1:
     if ndim == 0:
         raise ValueError("logits have no dimensions; expected at least a class axis")
     if not -ndim <= given < ndim:
-        raise ValueError(f"axis is {axis}; expected {-ndim} <= axis < {ndim} for logits of "
+        raise ValueError(f"axis is {given}; expected {-ndim} <= axis < {ndim} for logits of "
                          f"{ndim} dimensions")
     return <int>(given + ndim if given < 0 else given)
 

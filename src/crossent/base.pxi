@@ -39,6 +39,10 @@ cdef long long whole(str name, object value, long long low, long long high) exce
     return value
 
 
+cdef int parse_axis(object axis) except? -1:
+    return whole("axis", axis, -64, 63)
+
+
 cdef double optional(str name, object value) except? -1:
     """A positive number, or 0 for None."""
     return 0 if value is None else number(name, value, 1e-30, 1e30)

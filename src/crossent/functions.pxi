@@ -19,7 +19,7 @@ def _softmax_like(x, out, axis, log):
     cdef cnp.ndarray result
     cdef crossent_softmax call
     cdef crossent_array *arrays[2]
-    cdef int at = normalize_axis(axis, cnp.PyArray_NDIM(z))
+    cdef int at = normalize_axis(parse_axis(axis), cnp.PyArray_NDIM(z))
     too_many_dimensions(z)
     if is_half(z):
         return in_float32(_softmax_like, z, out, (axis, log))
@@ -86,8 +86,8 @@ cdef tuple summed_axes(object axis, int ndim):
     if axis is None:
         return tuple(range(ndim))
     if not isinstance(axis, tuple):
-        return (normalize_axis(axis, ndim),)
-    axes = tuple(sorted([normalize_axis(a, ndim) for a in axis]))
+        return (normalize_axis(parse_axis(axis), ndim),)
+    axes = tuple(sorted([normalize_axis(parse_axis(a), ndim) for a in axis]))
     if len(set(axes)) < len(axes) or not axes:
         raise ValueError(f"axis is {axis}; expected different axes, at least one")
     return axes

@@ -110,8 +110,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
     def __init__(self, **options):
         cdef dict given = known_options(options, SOFTMAX_OPTIONS, "SoftmaxCrossEntropy")
         self.parse_common(options, given)
-        axis = whole("axis", given["axis"], -64, 63)
-        self._axis = axis
+        self._axis = parse_axis(given["axis"])
         cdef crossent_softmax *call = &self._template
         memset(call, 0, sizeof(crossent_softmax))
         self._class_weight = _arrays.vector(given["class_weight"], "class_weight")
@@ -158,7 +157,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         cdef cnp.ndarray losses = None
         cdef crossent_softmax call
         cdef dict aux = None
-        cdef list keep = []
+        cdef list keep = None
         cdef double divisor
         cdef bint labels
         cdef int status
@@ -186,6 +185,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
             losses = empty_of(z, (<object>y).shape if labels else rows_shape)
             view(&call.loss, losses, -1)
         if extra or self._class_mask is not None:
+            keep = []
             aux = self.call_options(&call, extra or {}, z, axis, rows_shape, keep)
             if labels and call.target_gradient.data != NULL:
                 raise ValueError("return_aux names target_grad but target is class indices; "
