@@ -109,7 +109,7 @@ static void dense_row(const struct softmax_run *run, size_t row, struct rows *ro
     const struct crossent_categorical *call = (const struct crossent_categorical *)run->call;
     run->typed->stage(&call->rows, rows, r, NULL, target, scratch);
     double *one_hot = (double *)scratch->staged_target[r] + rows->classes;
-    int labelled = call->rows.smoothing_by_target || (rows->label[r] >= 0 && !rows->t[r]);
+    int labelled = weighs_by_target(&call->rows) || (rows->label[r] >= 0 && !rows->t[r]);
     double s = labelled ? rows->weight[r] : rows->sample[r];
     struct probabilities p = {
         .classes = rows->classes, .p = (const double *)rows->x[r],

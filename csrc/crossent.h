@@ -52,7 +52,7 @@ enum crossent_output {
 enum crossent_hessian {
     CROSSENT_EXACT,       /* T p (1 - p) */
     CROSSENT_UPPER,       /* 2 T p (1 - p) */
-    CROSSENT_FRIEDMAN,    /* C / (C - 1) T p (1 - p) */
+    CROSSENT_FRIEDMAN,    /* K / (K - 1) T p (1 - p), K classes that the mask leaves */
     CROSSENT_RESIDUAL     /* |T p - t| */
 };
 
@@ -85,7 +85,7 @@ struct crossent_softmax {
     size_t ignored;
     double label_smoothing;               /* share of the target spread evenly over the classes */
     int smoothing_off_target;             /* ... over all but the label's */
-    int smoothing_by_target;              /* ... weighted like the label, not class by class */
+    int smoothing_by_target;              /* ... and rows weighted by that of their target */
     double focal_gamma;
     const double *focal_alpha;            /* one for each class */
     double z_loss;                        /* + z_loss * logsumexp^2 */

@@ -168,8 +168,9 @@ static double exp_one(double x)
 
 static double log_one(double x)
 {
-    vec k, m = vsplit(vset(x), &k);
     if (!(x > 0) || x == INFINITY)
         return x == 0 ? -INFINITY : x > 0 ? x : NAN;
-    return vtop(log_parts(k, m - vset(1), vset(0)));
+    const double raise = x < 0x1p-1022 ? 54 : 0;     /* vsplit takes normal numbers */
+    vec k, m = vsplit(vset(x * (raise != 0 ? 0x1p54 : 1)), &k);
+    return vtop(log_parts(k - vset(raise), m - vset(1), vset(0)));
 }

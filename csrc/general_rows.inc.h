@@ -6,10 +6,9 @@
  *    already). Everything after that is one path for any number of classes.
  * b) With k the anchor, a maximum of x (or, if only one t_j is not 0, that class),
  *        loss       = sum of t_j (x_k - x_j) + T (logsumexp - x_k)       T = sum of t_j
- *        gradient_j = T p_j - t_j
- *        gradient_k = (T - t_k) - T (1 - p_k)
- *    Every term of the loss is positive, and where p_k and t_k are close to T the gradient is a
- *    difference of two small numbers, each exact, instead of two large ones.
+ *        gradient_j = T p_j - t_j,    gradient_k = (T - t_k) - T (1 - p_k) as well
+ *    Every term of the loss is positive, and where p_k and t_k are close to T the second form of
+ *    gradient_k is a difference of two small numbers, each exact, instead of two large ones.
  */
 #ifndef T
 #error "general_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
@@ -47,8 +46,10 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
     if (call->softcap != 0)
         cap_elements(buffer, slope, n, (T)call->softcap);
     for (size_t i = 0; mask_at && i < n; i++)
-        if (!mask_at[(ptrdiff_t)i * call->class_mask.step])
+        if (!mask_at[(ptrdiff_t)i * call->class_mask.step]) {
             buffer[i] = -(T)INFINITY;
+            slope[i] = 1;
+        }
     return buffer;
 }
 
@@ -58,7 +59,7 @@ static const T *stage_target(const struct crossent_softmax *call, const char *t,
                              double spread, double keep, T *buffer)
 {
     const size_t n = call->classes;
-    const double *weight = call->smoothing_by_target ? NULL : call->class_weight;
+    const double *weight = weighs_by_target(call) ? NULL : call->class_weight;
     const T *staged = t ? load_any(t, call->target.step, call->target.dtype, n, buffer) : NULL;
     if (t && !weight && spread == 0)
         return staged;
@@ -70,46 +71,24 @@ static const T *stage_target(const struct crossent_softmax *call, const char *t,
     return buffer;
 }
 
-/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves, or
- * the label's excluded, which the label's own share then makes up for. */
-static double smoothing_share(const struct crossent_softmax *call, const char *mask_at,
-                              double *label_share)
+static size_t count_left(const struct crossent_softmax *call, const char *mask_at)
 {
     size_t left = call->classes;
     for (size_t i = 0; mask_at && i < call->classes; i++)
         left -= !mask_at[(ptrdiff_t)i * call->class_mask.step];
+    return left;
+}
+
+/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves, or
+ * the label's excluded, which the label's own share then makes up for. */
+static double smoothing_share(const struct crossent_softmax *call, size_t left,
+                              double *label_share)
+{
     double smoothing = call->label_smoothing;
     if (call->smoothing_off_target)
         smoothing = left > 1 ? smoothing * (double)left / (double)(left - 1) : 0;
     *label_share = 1 - smoothing;
     return left ? smoothing / (double)left : 0;
-}
-
-static void stage_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
-                      const char *mask_at, const char *target, struct scratch *scratch)
-{
-    const int soft = target != NULL, smooth = call->label_smoothing != 0;
-    double label_share;
-    rows->x[r] = (const char *)stage_logits(call, rows->x[r], mask_at, scratch->staged[r],
-                                            scratch->slope[r]);
-    rows->t[r] = NULL;
-    rows->label_share[r] = 1;
-    /* Entropy wants the maximum as anchor, as a soft target has it. */
-    if (!soft && !smooth && !call->entropy.data)
-        return;
-    double share = smoothing_share(call, mask_at, &label_share);
-    if (!soft)
-        rows->label_share[r] = label_share *
-            (call->class_weight && !call->smoothing_by_target && rows->label[r] >= 0
-                 ? call->class_weight[rows->label[r]] : 1);
-    if (!soft && !mask_at && scratch->shared_target) {
-        rows->t[r] = scratch->shared_target;
-        return;
-    }
-    rows->t[r] = stage_target(call, target, mask_at, share, label_share,
-                              scratch->staged_target[r]);
-    if (!soft && !mask_at)
-        scratch->shared_target = rows->t[r];
 }
 
 /* The class that has all of the target, or -1. */
@@ -127,6 +106,45 @@ static inline int64_t only_class(const T *t, size_t n)
         only = (int64_t)i + __builtin_ctz(some);
     }
     return only;
+}
+
+/* The class of a one-hot target, which then is that label and nothing else; or -1. */
+static int64_t one_hot_class(const struct crossent_softmax *call, const char *target, T *buffer)
+{
+    const T *t = load_any(target, call->target.step, call->target.dtype, call->classes, buffer);
+    int64_t only = only_class(t, call->classes);
+    return only >= 0 && t[only] == 1 ? only : -1;
+}
+
+static void stage_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                      const char *mask_at, const char *target, struct scratch *scratch)
+{
+    const int smooth = call->label_smoothing != 0, labels = !target;
+    if (target)
+        rows->label[r] = one_hot_class(call, target, scratch->staged_target[r]);
+    if (rows->label[r] >= 0)
+        target = NULL;
+    rows->x[r] = (const char *)stage_logits(call, rows->x[r], mask_at, scratch->staged[r],
+                                            scratch->slope[r]);
+    rows->t[r] = NULL;
+    rows->label_share[r] = 1;
+    rows->classes_left[r] = count_left(call, mask_at);
+    double share = smoothing_share(call, rows->classes_left[r], &rows->kept_share[r]);
+    /* Entropy wants the maximum as anchor, as a soft target has it. */
+    if (!target && !smooth && !call->entropy.data)
+        return;
+    if (!target)
+        rows->label_share[r] = rows->kept_share[r] *
+            (call->class_weight && !weighs_by_target(call) ? call->class_weight[rows->label[r]] : 1);
+    const int shares = labels && !mask_at && !has_focal(call);   /* focal targets replace t */
+    if (shares && scratch->shared_target) {
+        rows->t[r] = scratch->shared_target;
+        return;
+    }
+    rows->t[r] = stage_target(call, target, mask_at, share, rows->kept_share[r],
+                              scratch->staged_target[r]);
+    if (shares)
+        scratch->shared_target = rows->t[r];
 }
 
 static inline double block_factor(const struct rows *rows, const struct scratch *scratch, size_t r,
@@ -222,23 +240,33 @@ static void general_rows_statistics(const struct crossent_softmax *call, struct 
         general_row(call, rows, r, scratch);
 }
 
+/* Cross-entropy ce of class i and its factors f, q (focal_factors); p_j = inverse * e_j. */
+static double class_factors(const struct crossent_softmax *call, const struct rows *rows,
+                            const struct scratch *scratch, size_t r, size_t i, double inverse,
+                            double log_sum, double *ce, double *q)
+{
+    const int anchor = i == (size_t)rows->anchor[r];
+    const double e = (double)((const T *)rows->exps[r])[i], x = (double)((const T *)rows->x[r])[i];
+    double f, p = anchor ? rows->anchor_p[r] : e * inverse * block_factor(rows, scratch, r, i);
+    *ce = anchor ? log_sum : (rows->at_anchor[r] - x) + log_sum;
+    focal_factors(exp_one_f64, log_one_f64, call->focal_alpha ? call->focal_alpha[i] : 1,
+                  call->focal_gamma, p, anchor ? rows->rest[r] : 1 - p, *ce, &f, q);
+    return f;
+}
+
 /* Each class's share t_j of the loss, weighted by its focal factor: the loss is sum of t_j f_j ce_j,
  * and its gradient that of a soft target t_j q_j. */
 static void focal_targets(const struct crossent_softmax *call, struct rows *rows, size_t r,
                           struct scratch *scratch)
 {
-    const T *t = rows->t[r], *x = (const T *)rows->x[r], *e = rows->exps[r];
+    const T *t = rows->t[r];
     T *to = scratch->staged_target[r];
     const size_t k = (size_t)rows->anchor[r];
     double loss = 0, others = 0;
     for (size_t i = 0; i < rows->classes; i++) {
         double share = (double)t[i] + ((int64_t)i == rows->label[r] ? rows->label_share[r] : 0);
-        double p = i == k ? rows->anchor_p[r]
-                          : (double)e[i] * rows->scale[r] * block_factor(rows, scratch, r, i);
-        double ce = i == k ? rows->loss[r] : (rows->at_anchor[r] - (double)x[i]) + rows->loss[r];
-        double f, q;
-        focal_factors(exp_one_f64, log_one_f64, call->focal_alpha ? call->focal_alpha[i] : 1,
-                      call->focal_gamma, p, i == k ? rows->rest[r] : 1 - p, ce, &f, &q);
+        double ce, q, f = class_factors(call, rows, scratch, r, i, rows->scale[r], rows->loss[r],
+                                        &ce, &q);
         loss += share == 0 ? 0 : share * f * ce;
         to[i] = (T)(share * q);
         if (i == k)
@@ -287,12 +315,21 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
             to[i] *= ((const T *)scratch->slope[r])[i];
 }
 
+/* What the rule makes of p (1 - p). */
+static double hessian_factor(enum crossent_hessian rule, size_t classes)
+{
+    if (rule == CROSSENT_FRIEDMAN)
+        return classes > 1 ? (double)classes / (double)(classes - 1) : 1;
+    return rule == CROSSENT_UPPER ? 2 : 1;
+}
+
 static void hessian_elements(const struct crossent_softmax *call, const struct rows *rows, size_t r,
                             const struct scratch *scratch, T *to)
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
     const T *e = rows->exps[r], *t = rows->t[r];
-    const double a = rows->hessian[r], sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
+    const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
+    const double a = rows->hessian[r] * hessian_factor(call->hessian_rule, rows->classes_left[r]);
     const int64_t label = rows->label[r];
     for (size_t i = 0; i < n; i++) {
         double f = block_factor(rows, scratch, r, i);
@@ -309,24 +346,28 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
     }
 }
 
+/* d loss / d t_j = w_j f_j (-log p_j), t before smoothing, which leaves the kept share of it. */
+static void write_target_gradient(const struct crossent_softmax *call, const struct rows *rows,
+                                  size_t r, const struct scratch *scratch)
+{
+    const double a = call->coefficient * rows->upstream[r] * rows->sample[r] * rows->kept_share[r];
+    for (size_t i = 0; i < rows->classes; i++) {
+        double ce, q, w = call->class_weight ? call->class_weight[i] : 1;
+        double f = class_factors(call, rows, scratch, r, i, rows->inverse[r], rows->log_sum[r],
+                                 &ce, &q);
+        store_any(rows->target_gradient_at[r] + (ptrdiff_t)i * call->target_gradient.step,
+                  call->target_gradient.dtype, a * w * f * ce);
+    }
+}
+
 /* Writes the outputs of row r that have one number for each class. */
 static void write_general_row(const struct crossent_softmax *call, const struct rows *rows, size_t r,
                           struct scratch *scratch)
 {
     const size_t n = rows->classes;
     T *to = scratch->staged[r];
-    if (call->target_gradient.data) {
-        /* d loss / d t_j = weight_j (logsumexp - x_j), with t before smoothing */
-        const T *x = (const T *)rows->x[r];
-        double a = rows->b[r] * (1 - call->label_smoothing) *
-                   (call->temperature == 0 ? 1 : call->temperature);
-        for (size_t i = 0; i < n; i++) {
-            double w = call->class_weight ? call->class_weight[i] : 1;
-            double d = (rows->at_anchor[r] - (double)x[i]) + rows->log_sum[r];
-            store_any(rows->target_gradient_at[r] + (ptrdiff_t)i * call->target_gradient.step,
-                      call->target_gradient.dtype, a * w * d);
-        }
-    }
+    if (call->target_gradient.data)
+        write_target_gradient(call, rows, r, scratch);
     if (call->hessian.data) {
         hessian_elements(call, rows, r, scratch, to);
         for (size_t i = 0; i < n; i++)

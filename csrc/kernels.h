@@ -55,6 +55,8 @@ struct rows {
      * is besides. */
     const void *t[GROUP];
     double label_share[GROUP];
+    double kept_share[GROUP];    /* of the target, under smoothing */
+    size_t classes_left[GROUP];  /* by the mask */
     double distance[GROUP];      /* sum of t_j (x_anchor - x_j), the label's share included */
     double t_others[GROUP], t_anchor[GROUP];
     double label_distance[GROUP];/* x_anchor - x_label */

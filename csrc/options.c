@@ -7,7 +7,8 @@
  *                q          = f + alpha gamma p_k (1 - p_k)^(gamma - 1) ce
  * soft targets   loss       = s (sum of t_j (x_k - x_j) + T ce) + s lambda lse^2
  *                gradient_j = a s (T + 2 lambda lse) p_j - a s t_j
- *                gradient_k = a s ((T - t_k) - T (1 - p_k)) + 2 a s lambda lse p_k
+ *                gradient_k = a s (T p_k - t_k) + 2 a s lambda lse p_k
+ *                (class weights are in t; where smoothing weighs whole rows, w stands for s before t)
  *
  * 1 - p_k comes from the epilogue as a sum of positive terms, so the focal factor is exact where p_k
  * rounds to 1; (1 - p_k)^(gamma - 1) ce is formed as (1 - p_k)^gamma (ce / (1 - p_k)), whose quotient
@@ -70,24 +71,32 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
     }
 }
 
+/* T p_k - t_k = (T - t_k) - T (1 - p_k): the difference of the smaller numbers. */
+static double anchor_gap(const struct rows *rows, size_t r, double sum)
+{
+    double p = sum * rows->anchor_p[r], rest = sum * rows->rest[r];
+    double t = rows->t_anchor[r], others = rows->t_others[r];
+    return p + t < rest + others ? p - t : others - rest;
+}
+
 static void soft_row(const struct crossent_softmax *call, const struct kernels *kernels,
                      struct rows *rows, size_t r)
 {
-    double s = call->smoothing_by_target ? rows->weight[r] : rows->sample[r];
-    double a = call->coefficient * rows->upstream[r] * s, ce = rows->loss[r];
+    double s = rows->sample[r], w = weighs_by_target(call) ? rows->weight[r] : s;
+    double slope = call->coefficient * rows->upstream[r], a = slope * w, ce = rows->loss[r];
     double inverse = rows->scale[r], lse = rows->logsumexp[r];
     double sum = rows->t_others[r] + rows->t_anchor[r];
     rows->inverse[r] = inverse;
     rows->log_sum[r] = ce;
     rows->hessian[r] = rows->b[r] = a;
-    rows->loss[r] = s * (has_focal(call) ? rows->focal_loss[r]
+    rows->loss[r] = w * (has_focal(call) ? rows->focal_loss[r]
                                          : rows->distance[r] + (sum == 0 ? 0 : sum * ce));
     if (rows->label[r] >= 0)
         rows->probability[r] = kernels->exp(-ce - rows->label_distance[r]);
     rows->scale[r] = a * sum * inverse;
-    rows->anchor_gradient[r] = a * (rows->t_others[r] - sum * rows->rest[r]);
+    rows->anchor_gradient[r] = a * anchor_gap(rows, r, sum);
     if (call->z_loss != 0) {
-        double z = 2 * a * call->z_loss * lse;
+        double z = 2 * slope * s * call->z_loss * lse;
         rows->loss[r] += s * call->z_loss * lse * lse;
         rows->scale[r] = (a * sum + z) * inverse;
         rows->anchor_gradient[r] += z * rows->anchor_p[r];

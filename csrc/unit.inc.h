@@ -14,6 +14,7 @@
 #include "half.h"
 #include "kernels.h"
 #include "names.h"
+#include "options.h"
 #include "train_kernels.h"
 #include "train_names.h"
 

@@ -6,9 +6,11 @@ the softmax of x, target t (one-hot for a label), class weights w, sample weight
     t'   = w_j ((1 - e) t_j + e / K)               e: label_smoothing, K: classes kept
     loss = s (sum of t'_j alpha_j (1 - p_j)^gamma (-log p_j)  +  z_loss logsumexp(x)^2)
 
-The target has no share of classes that the mask leaves out. A row's weight is s times the mean of w
-under t; rows of weight 0 take no part. The reduced loss is the sum of the others over a divisor;
-its gradient that of the sum of upstream * loss over it.
+Where smoothing_weight is "target", and e > 0, the row's weight stands for w_j s. Classes that the mask
+leaves out have probability 0: a target with a share there has loss inf, and the gradient is that of a
+logit of -inf. A row's weight is s times the mean of w under t; rows of weight 0 take no part. The
+reduced loss is the sum of the others over a divisor; its gradient that of the sum of upstream * loss
+over it.
 """
 
 from types import SimpleNamespace
@@ -119,13 +121,13 @@ def target_weight(t, w):
 
 def one_row(x, t, mask, o):
     """The row of sample weight 1; derivatives by the logits as they were given, of all classes."""
-    row_weight, keep = target_weight(t, o.w), np.flatnonzero(mask)
-    x, slope = x[keep] / o.temperature, np.ones(len(keep), LD)
+    row_weight, classes = target_weight(t, o.w), mask.sum()
+    x, slope = x / o.temperature, np.ones(len(x), LD)
     if o.softcap is not None:
         ratio = x / LD(o.softcap)
         x, slope = o.softcap * np.tanh(ratio), 1 / np.cosh(ratio) ** 2
-    slope /= o.temperature
-    t, w, alpha, classes = t[keep], o.w[keep], o.alpha[keep], len(keep)
+    x, slope = np.where(mask, x, -np.inf), np.where(mask, slope, 1) / o.temperature
+    size = np.abs(x[mask]).max()
 
     with np.errstate(divide="ignore"):
         top, others = x.argmax(), x.copy()
@@ -140,39 +142,33 @@ def one_row(x, t, mask, o):
         shared = e / (classes - 1) if e else LD(0)
     else:
         shared = e / classes
-    w = np.full(classes, row_weight) if o.by_target and e else w
-    t = w * (kept_share * t + shared)
+    w = np.full(len(x), row_weight) if o.by_target and o.smoothing else o.w
+    t = w * (kept_share * t + shared * mask)
 
-    factor = alpha * rest**o.gamma
-    losses = np.where(t == 0, 0, t * factor * -log_p)
+    factor = o.alpha * rest**o.gamma
     with np.errstate(divide="ignore", invalid="ignore"):
-        extra = alpha * o.gamma * p * rest ** (o.gamma - 1) * -log_p
+        losses = np.where(t == 0, 0, t * factor * -log_p)
+        extra = o.alpha * o.gamma * p * rest ** (o.gamma - 1) * -log_p
         slopes = factor + np.where(p * rest * o.gamma == 0, 0, extra)
     pull, push, z = t * slopes, p * (t * slopes).sum(), 2 * o.z_loss * lse * p
-    z_terms = 2 * o.z_loss * (np.abs(lse) + np.abs(x).max()) * p
+    z_terms = 2 * o.z_loss * (np.abs(lse) + size) * p
     curve = {
         "exact": t.sum() * p * rest,
         "upper": 2 * t.sum() * p * rest,
         "friedman": classes / LD(max(classes - 1, 1)) * t.sum() * p * rest,
         "residual": np.abs(t.sum() * p - t),
     }[o.rule]
-
-    def all_classes(values, elsewhere=0):
-        result = np.full(len(mask), elsewhere, LD)
-        result[keep] = values
-        return result
-
     return {
         "loss": losses.sum() + o.z_loss * lse**2,
-        "loss_terms": np.abs(losses).sum() + o.z_loss * np.abs(x).max() ** 2 + o.z_loss * lse**2,
-        "grad": all_classes(slope * (push - pull + z)),
-        "grad_terms": all_classes((push + pull + z_terms) / o.temperature),
-        "hess": all_classes(curve / o.temperature**2),
-        "hess_terms": all_classes(2 * (t.sum() * p + t) / o.temperature**2),
-        "target_grad": all_classes(kept_share * w * factor * -log_p),
-        "target_grad_terms": all_classes(w * factor * (np.abs(x) + np.abs(lse))),
-        "log_p": all_classes(log_p, -np.inf),
+        "loss_terms": np.abs(losses).sum() + o.z_loss * size**2 + o.z_loss * lse**2,
+        "grad": slope * (push - pull + z),
+        "grad_terms": (push + pull + z_terms) / o.temperature,
+        "hess": curve / o.temperature**2,
+        "hess_terms": 2 * (t.sum() * p + t) / o.temperature**2,
+        "target_grad": kept_share * w * factor * -log_p,
+        "target_grad_terms": w * factor * (np.where(mask, np.abs(x), 0) + np.abs(lse)),
+        "log_p": log_p,
         "logsumexp": lse,
-        "entropy": np.where(p == 0, 0, p * -log_p).sum(),
-        "argmax": keep[top],
+        "entropy": np.where(p == 0, 0, p * np.where(mask, -log_p, 0)).sum(),
+        "argmax": top,
     }
