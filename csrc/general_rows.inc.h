@@ -130,8 +130,7 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
     rows->label_share[r] = 1;
     rows->classes_left[r] = count_left(call, mask_at);
     double share = smoothing_share(call, rows->classes_left[r], &rows->kept_share[r]);
-    /* Entropy wants the maximum as anchor, as a soft target has it. */
-    if (!target && !smooth && !call->entropy.data)
+    if (!target && !smooth)
         return;
     if (!target)
         rows->label_share[r] = rows->kept_share[r] *
@@ -155,10 +154,10 @@ static inline double block_factor(const struct rows *rows, const struct scratch 
     return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
 }
 
-/* sum of a_j (x_k - x_j) and sum of a_j, j != k; a_j = 0 takes nothing, even from x_j = -inf. */
-static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T x_k, double *weights)
+/* sum of a_j (top - x_j) and sum of a_j, j != k; a_j = 0 takes nothing, even from x_j = -inf. */
+static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T top, double *weights)
 {
-    const vec zero = vset(0), top = vset(x_k);
+    const vec zero = vset(0), from = vset(top);
     struct F(totals) distance, weight;
     totals_clear(&distance);
     totals_clear(&weight);
@@ -166,7 +165,7 @@ static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T 
         for (int h = 0; h < HALVES; h++) {
             size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
             vec v = vload_part(a + at, left, zero);
-            vec d = v * (top - vload_part(x + at, left, top));
+            vec d = v * (from - vload_part(x + at, left, from));
             if (k - at < LANES)
                 v = vselect(vequal(vlanes(), vset((T)(k - at))), zero, v);
             totals_add(&distance, h, vselect(vequal(v, zero), zero, d));
@@ -223,13 +222,15 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         }
     }
     if (label >= 0)
-        rows->label_distance[r] = (double)x_k - (double)x[label];
+        rows->label_exp[r] = (double)((const T *)rows->exps[r])[label] *
+                             block_factor(rows, scratch, r, (size_t)label);
+    const T top = (T)(rows->max[r] > rows->at_anchor[r] ? rows->max[r] : rows->at_anchor[r]);
     rows->entropy[r] = 0;
     for (size_t base = 0; call->entropy.data && base < n; base += BLOCK) {
         size_t length = n - base < BLOCK ? n - base : BLOCK;
         double weight, f = block_factor(rows, scratch, r, base);
         rows->entropy[r] += f * distance_sum(x + base, (const T *)rows->exps[r] + base, length,
-                                             k - base, x_k, &weight);
+                                             k - base, top, &weight);
     }
 }
 
@@ -262,21 +263,21 @@ static void focal_targets(const struct crossent_softmax *call, struct rows *rows
     const T *t = rows->t[r];
     T *to = scratch->staged_target[r];
     const size_t k = (size_t)rows->anchor[r];
-    double loss = 0, others = 0;
+    double loss = 0, loss_low = 0, others = 0, others_low = 0;
     for (size_t i = 0; i < rows->classes; i++) {
         double share = (double)t[i] + ((int64_t)i == rows->label[r] ? rows->label_share[r] : 0);
         double ce, q, f = class_factors(call, rows, scratch, r, i, rows->scale[r], rows->loss[r],
                                         &ce, &q);
-        loss += share == 0 ? 0 : share * f * ce;
+        two_sum_into(&loss, &loss_low, share == 0 ? 0 : share * f * ce);
         to[i] = (T)(share * q);
         if (i == k)
             rows->t_anchor[r] = share * q;
         else
-            others += share * q;
+            two_sum_into(&others, &others_low, share * q);
     }
     rows->t[r] = to;
-    rows->t_others[r] = others;
-    rows->focal_loss[r] = loss;
+    rows->t_others[r] = others + others_low;
+    rows->focal_loss[r] = loss + loss_low;
     rows->label_share[r] = 0;
 }
 
@@ -356,7 +357,7 @@ static void write_target_gradient(const struct crossent_softmax *call, const str
         double f = class_factors(call, rows, scratch, r, i, rows->inverse[r], rows->log_sum[r],
                                  &ce, &q);
         store_any(rows->target_gradient_at[r] + (ptrdiff_t)i * call->target_gradient.step,
-                  call->target_gradient.dtype, a * w * f * ce);
+                  call->target_gradient.dtype, a * w * f == 0 ? 0 : a * w * f * ce);
     }
 }
 

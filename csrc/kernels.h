@@ -50,6 +50,7 @@ struct rows {
     double anchor_p[GROUP];      /* p_anchor */
     double anchor_gradient[GROUP];
     double logsumexp[GROUP];
+    double above_top[GROUP];     /* logsumexp(x) - max of all x */
 
     /* Rows of general_rows.inc.h: their target t beside the label's own share of it, and what there
      * is besides. */
@@ -59,7 +60,7 @@ struct rows {
     size_t classes_left[GROUP];  /* by the mask */
     double distance[GROUP];      /* sum of t_j (x_anchor - x_j), the label's share included */
     double t_others[GROUP], t_anchor[GROUP];
-    double label_distance[GROUP];/* x_anchor - x_label */
+    double label_exp[GROUP];     /* e_label */
     double focal_loss[GROUP];
     double log_sum[GROUP];       /* logsumexp(x) - x_anchor */
     double inverse[GROUP];       /* p_j = inverse * e_j */

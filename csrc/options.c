@@ -79,8 +79,7 @@ static double anchor_gap(const struct rows *rows, size_t r, double sum)
     return p + t < rest + others ? p - t : others - rest;
 }
 
-static void soft_row(const struct crossent_softmax *call, const struct kernels *kernels,
-                     struct rows *rows, size_t r)
+static void soft_row(const struct crossent_softmax *call, struct rows *rows, size_t r)
 {
     double s = rows->sample[r], w = weighs_by_target(call) ? rows->weight[r] : s;
     double slope = call->coefficient * rows->upstream[r], a = slope * w, ce = rows->loss[r];
@@ -92,7 +91,8 @@ static void soft_row(const struct crossent_softmax *call, const struct kernels *
     rows->loss[r] = w * (has_focal(call) ? rows->focal_loss[r]
                                          : rows->distance[r] + (sum == 0 ? 0 : sum * ce));
     if (rows->label[r] >= 0)
-        rows->probability[r] = kernels->exp(-ce - rows->label_distance[r]);
+        rows->probability[r] = rows->label[r] == rows->anchor[r] ? rows->anchor_p[r]
+                                                                 : rows->label_exp[r] * inverse;
     rows->scale[r] = a * sum * inverse;
     rows->anchor_gradient[r] = a * anchor_gap(rows, r, sum);
     if (call->z_loss != 0) {
@@ -101,6 +101,14 @@ static void soft_row(const struct crossent_softmax *call, const struct kernels *
         rows->scale[r] = (a * sum + z) * inverse;
         rows->anchor_gradient[r] += z * rows->anchor_p[r];
     }
+}
+
+/* sum of p_j (-log p_j) = (logsumexp - top) + sum of p_j (top - x_j): terms of one sign. */
+static void finish_entropy(struct rows *rows, size_t r)
+{
+    double p = rows->anchor_p[r], behind = rows->max[r] - rows->at_anchor[r];
+    double anchor = p == 0 || behind <= 0 ? 0 : p * behind;
+    rows->entropy[r] = rows->above_top[r] + (rows->entropy[r] * rows->inverse[r] + anchor);
 }
 
 /* No option at all: loops that the compiler turns into vectors. */
@@ -124,11 +132,11 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
     }
     for (size_t r = 0; r < rows->count; r++)
         if (rows->t[r])
-            soft_row(call, kernels, rows, r);
+            soft_row(call, rows, r);
         else
             label_row(call, kernels, rows, r);
     for (size_t r = 0; call->entropy.data && r < rows->count; r++)
-        rows->entropy[r] = rows->entropy[r] * rows->inverse[r] + rows->log_sum[r];
+        finish_entropy(rows, r);
     for (size_t r = 0; call->temperature != 0 && r < rows->count; r++) {
         rows->scale[r] /= call->temperature;
         rows->b[r] /= call->temperature;

@@ -17,6 +17,7 @@
 #include "options.h"
 #include "train_kernels.h"
 #include "train_names.h"
+#include "walk.h"
 
 /* The words of a formula: one call that is not inlined spills every register. */
 #define INLINE static inline __attribute__((always_inline))

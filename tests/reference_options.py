@@ -158,6 +158,8 @@ def one_row(x, t, mask, o):
         "friedman": classes / LD(max(classes - 1, 1)) * t.sum() * p * rest,
         "residual": np.abs(t.sum() * p - t),
     }[o.rule]
+    with np.errstate(invalid="ignore"):
+        by_target = np.where(kept_share * w * factor == 0, 0, kept_share * w * factor * -log_p)
     return {
         "loss": losses.sum() + o.z_loss * lse**2,
         "loss_terms": np.abs(losses).sum() + o.z_loss * size**2 + o.z_loss * lse**2,
@@ -165,7 +167,7 @@ def one_row(x, t, mask, o):
         "grad_terms": (push + pull + z_terms) / o.temperature,
         "hess": curve / o.temperature**2,
         "hess_terms": 2 * (t.sum() * p + t) / o.temperature**2,
-        "target_grad": kept_share * w * factor * -log_p,
+        "target_grad": by_target,
         "target_grad_terms": w * factor * (np.where(mask, np.abs(x), 0) + np.abs(lse)),
         "log_p": log_p,
         "logsumexp": lse,
