@@ -80,14 +80,14 @@ static void read_doubles(const struct crossent_softmax *call, const struct cross
 /* The weight of a row of soft targets: the mean of the class weights under its target. */
 static double soft_weight(const struct crossent_softmax *call, const char *t)
 {
-    double sum = 0, weighted = 0, value;
+    double sum = 0, sum_low = 0, weighted = 0, weighted_low = 0, value;
     for (size_t j = 0; j < call->classes; j++) {
         const void *p = t + (ptrdiff_t)j * call->target.step;
         value = call->target.dtype == CROSSENT_F64 ? *(const double *)p : (double)*(const float *)p;
-        sum += value;
-        weighted += value * call->class_weight[j];
+        two_sum_into(&sum, &sum_low, value);
+        two_sum_into(&weighted, &weighted_low, value * call->class_weight[j]);
     }
-    return sum == 0 ? 1 : weighted / sum;
+    return sum == 0 ? 1 : (weighted + weighted_low) / (sum + sum_low);
 }
 
 /* Labels and weights of the n rows from `row` on. A row that takes no part has sample weight 0. */
