@@ -75,7 +75,6 @@ INLINE void epilogue_single(struct rows *rows, size_t r)
     vec sum = others + ek, both = vset(1) / (em * sum);
     vec inverse = em * both, log_of_sum = log1p_single((others + (ek - em)) * (sum * both));
     vstore(rows->loss + r, (top - anchor) + log_of_sum);
-    vstore(rows->above_top + r, log_of_sum);
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, inverse);
     store_shares(rows, r, others * inverse, ek * inverse);
@@ -110,7 +109,6 @@ epilogue_lanes(struct rows *rows, size_t r)
     vec part = quotient(others, others_low, sum, sum_low, inverse, &part_low);
 
     vstore(rows->loss + r, loss);
-    vstore(rows->above_top + r, log_of_sum);
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, inverse);
     store_shares(rows, r, part + part_low, ek * inverse);
@@ -127,8 +125,7 @@ static void epilogue_special(struct rows *rows, size_t r, int bias)
     /* x - shift is 0 at +inf. The exponent is 0 unless no other is +inf: then `others` is 0. */
     double infinities = rows->others[r] / ldexp(1, bias) + (rows->at_anchor[r] == 0);
     if (infinities > 1.5)
-        rows->loss[r] = rows->above_top[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] =
-            NAN;
+        rows->loss[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] = NAN;
 }
 
 /* Repeats the last row up to a whole register. */

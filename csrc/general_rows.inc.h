@@ -154,6 +154,13 @@ static inline double block_factor(const struct rows *rows, const struct scratch 
     return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
 }
 
+/* e_j on the row's scale */
+static inline double class_exp(const struct rows *rows, const struct scratch *scratch, size_t r,
+                               size_t class)
+{
+    return (double)((const T *)rows->exps[r])[class] * block_factor(rows, scratch, r, class);
+}
+
 /* sum of a_j (top - x_j) and sum of a_j, j != k; a_j = 0 takes nothing, even from x_j = -inf. */
 static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T top, double *weights)
 {
@@ -186,6 +193,35 @@ static size_t fault_column_of(const struct rows *rows, size_t r)
         if (isnan(x[i]) || x[i] == (T)INFINITY)
             return i;
     return 0;
+}
+
+/* The sum of f_j (top - x_j) and *others of f_j, j != at, f_j the exponentials of the row. */
+static double weighed_distances(const struct rows *rows, size_t r, const struct scratch *scratch,
+                                const T *x, size_t at, double *others)
+{
+    const size_t n = rows->classes;
+    struct pair distance = {0, 0}, total = {0, 0};
+    for (size_t base = 0; base < n; base += BLOCK) {
+        double part, f = block_factor(rows, scratch, r, base);
+        double d = distance_sum(x + base, (const T *)rows->exps[r] + base,
+                                n - base < BLOCK ? n - base : BLOCK, at - base, x[at], &part);
+        two_sum_into(&distance.hi, &distance.lo, f * d);
+        two_sum_into(&total.hi, &total.lo, f * part);
+    }
+    *others = pair_value(total);
+    return pair_value(distance);
+}
+
+/* What the entropy needs: sums that count from the largest logit, whichever class is the anchor. */
+static void entropy_sums(struct rows *rows, size_t r, const struct scratch *scratch)
+{
+    const T *x = (const T *)rows->x[r];
+    size_t k = (size_t)rows->anchor[r], top = k;
+    if (rows->max[r] > rows->at_anchor[r])
+        top = block_find(x, rows->classes, (T)rows->max[r]);
+    double others;
+    rows->entropy[r] = weighed_distances(rows, r, scratch, x, top, &others);
+    rows->top_others[r] = top == k ? 0 : others / class_exp(rows, scratch, r, top);
 }
 
 /* Anchor, statistics, and the sums that soft targets and entropy add. */
@@ -222,16 +258,9 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         }
     }
     if (label >= 0)
-        rows->label_exp[r] = (double)((const T *)rows->exps[r])[label] *
-                             block_factor(rows, scratch, r, (size_t)label);
-    const T top = (T)(rows->max[r] > rows->at_anchor[r] ? rows->max[r] : rows->at_anchor[r]);
-    rows->entropy[r] = 0;
-    for (size_t base = 0; call->entropy.data && base < n; base += BLOCK) {
-        size_t length = n - base < BLOCK ? n - base : BLOCK;
-        double weight, f = block_factor(rows, scratch, r, base);
-        rows->entropy[r] += f * distance_sum(x + base, (const T *)rows->exps[r] + base, length,
-                                             k - base, top, &weight);
-    }
+        rows->label_exp[r] = class_exp(rows, scratch, r, (size_t)label);
+    if (call->entropy.data)
+        entropy_sums(rows, r, scratch);
 }
 
 static void general_rows_statistics(const struct crossent_softmax *call, struct rows *rows,
@@ -247,8 +276,8 @@ static double class_factors(const struct crossent_softmax *call, const struct ro
                             double log_sum, double *ce, double *q)
 {
     const int anchor = i == (size_t)rows->anchor[r];
-    const double e = (double)((const T *)rows->exps[r])[i], x = (double)((const T *)rows->x[r])[i];
-    double f, p = anchor ? rows->anchor_p[r] : e * inverse * block_factor(rows, scratch, r, i);
+    const double x = (double)((const T *)rows->x[r])[i];
+    double f, p = anchor ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * inverse;
     *ce = anchor ? log_sum : (rows->at_anchor[r] - x) + log_sum;
     focal_factors(exp_one_f64, log_one_f64, call->focal_alpha ? call->focal_alpha[i] : 1,
                   call->focal_gamma, p, anchor ? rows->rest[r] : 1 - p, *ce, &f, q);
@@ -328,13 +357,12 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
                             const struct scratch *scratch, T *to)
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
-    const T *e = rows->exps[r], *t = rows->t[r];
+    const T *t = rows->t[r];
     const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
     const double a = rows->hessian[r] * hessian_factor(call->hessian_rule, rows->classes_left[r]);
     const int64_t label = rows->label[r];
     for (size_t i = 0; i < n; i++) {
-        double f = block_factor(rows, scratch, r, i);
-        double p = i == k ? rows->anchor_p[r] : (double)e[i] * rows->inverse[r] * f;
+        double p = i == k ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * rows->inverse[r];
         double q = i == k ? rows->rest[r] : 1 - p;
         if (call->hessian_rule == CROSSENT_RESIDUAL) {
             double target = (t ? (double)t[i] : 0) +

@@ -50,7 +50,6 @@ struct rows {
     double anchor_p[GROUP];      /* p_anchor */
     double anchor_gradient[GROUP];
     double logsumexp[GROUP];
-    double above_top[GROUP];     /* logsumexp(x) - max of all x */
 
     /* Rows of general_rows.inc.h: their target t beside the label's own share of it, and what there
      * is besides. */
@@ -67,6 +66,7 @@ struct rows {
     double b[GROUP];             /* gradient_j = scale e_j - b t_j */
     double hessian[GROUP];       /* factor of the Hessian's diagonal */
     double probability[GROUP], entropy[GROUP];
+    double top_others[GROUP];    /* sum of e_j / e_top, j != top, the largest; 0: see log_sum */
     int64_t argmax[GROUP];
     char *hessian_at[GROUP], *target_gradient_at[GROUP];
     size_t fault_column[GROUP];  /* of a row with a logit that has no loss, or SIZE_MAX */

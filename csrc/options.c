@@ -18,6 +18,8 @@
 
 #include <math.h>
 
+#include "pairs.h"
+
 int needs_general_rows(const struct crossent_softmax *call)
 {
     int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
@@ -103,12 +105,12 @@ static void soft_row(const struct crossent_softmax *call, struct rows *rows, siz
     }
 }
 
-/* sum of p_j (-log p_j) = (logsumexp - top) + sum of p_j (top - x_j): terms of one sign. */
-static void finish_entropy(struct rows *rows, size_t r)
+/* sum of p_j (-log p_j) = (logsumexp - x_top) + sum of p_j (x_top - x_j): terms of one sign. */
+static void finish_entropy(const struct kernels *kernels, struct rows *rows, size_t r)
 {
-    double p = rows->anchor_p[r], behind = rows->max[r] - rows->at_anchor[r];
-    double anchor = p == 0 || behind <= 0 ? 0 : p * behind;
-    rows->entropy[r] = rows->above_top[r] + (rows->entropy[r] * rows->inverse[r] + anchor);
+    struct pair others = {rows->top_others[r], 0};
+    double log_sum = others.hi == 0 ? rows->log_sum[r] : pair_log1p(kernels->log, others);
+    rows->entropy[r] = log_sum + rows->entropy[r] * rows->inverse[r];
 }
 
 /* No option at all: loops that the compiler turns into vectors. */
@@ -136,7 +138,7 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
         else
             label_row(call, kernels, rows, r);
     for (size_t r = 0; call->entropy.data && r < rows->count; r++)
-        finish_entropy(rows, r);
+        finish_entropy(kernels, rows, r);
     for (size_t r = 0; call->temperature != 0 && r < rows->count; r++) {
         rows->scale[r] /= call->temperature;
         rows->b[r] /= call->temperature;

@@ -15,6 +15,7 @@
 #include "kernels.h"
 #include "names.h"
 #include "options.h"
+#include "pairs.h"
 #include "train_kernels.h"
 #include "train_names.h"
 #include "walk.h"
