@@ -44,6 +44,7 @@ struct crossent_array {
 enum crossent_output {
     CROSSENT_NOTHING,
     CROSSENT_GRADIENT,    /* d (sum of coefficient * row loss) / d logits */
+    CROSSENT_HESSIAN_VECTOR, /* its second derivative times `vector`; no focal factor, no softcap */
     CROSSENT_SOFTMAX,
     CROSSENT_LOG_SOFTMAX
 };
@@ -71,6 +72,7 @@ struct crossent_softmax {
                                              F64, rows x classes; or absent */
     struct crossent_array out;            /* the logits' dtype; may be the logits themselves */
     struct crossent_array hessian;        /* the logits' dtype */
+    struct crossent_array vector;         /* any floating-point dtype; may be `out` */
     struct crossent_array target_gradient;/* the logits' dtype: d (...) / d probabilities */
 
     /* One number for each row: losses, logsumexp, probability of the label and entropy (nats) of the
@@ -116,6 +118,7 @@ enum crossent_elementwise {
 /* Of the losses. A number, a pointer or an array that is zero, NULL or absent leaves its option out. */
 struct crossent_sigmoid_options {
     struct crossent_array hessian;       /* from logits only */
+    struct crossent_array vector;        /* F64: multiplies every derivative */
     struct crossent_array probability;   /* of 1 */
     struct crossent_array correct;       /* U8: is the target that of the larger probability? */
 

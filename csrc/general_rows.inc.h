@@ -219,6 +219,7 @@ static void entropy_sums(struct rows *rows, size_t r, const struct scratch *scra
     size_t k = (size_t)rows->anchor[r], top = k;
     if (rows->max[r] > rows->at_anchor[r])
         top = block_find(x, rows->classes, (T)rows->max[r]);
+    top = top < rows->classes ? top : k;
     double others;
     rows->entropy[r] = weighed_distances(rows, r, scratch, x, top, &others);
     rows->top_others[r] = top == k ? 0 : others / class_exp(rows, scratch, r, top);
@@ -235,6 +236,8 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         rows->anchor[r] = label < 0 ? only_class(t, n) : -1;
     else
         rows->anchor[r] = label;
+    if (call->output == CROSSENT_HESSIAN_VECTOR)      /* whose centre must be a class that counts */
+        rows->anchor[r] = -1;
     if (call->argmax.data || call->correct.data) {
         size_t at = block_find(x, n, block_max(x, n, n));
         rows->argmax[r] = at < n ? (int64_t)at : -1;
@@ -375,6 +378,25 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
     }
 }
 
+/* H v = c p o (v - <p, v>) + z p <p, v> (options.c). With k the anchor, of largest p, d = v - v_k:
+ *     v_j - <p, v> = d_j - sum of p_i d_i,    v_k - <p, v> = -sum of p_i d_i
+ * so that what all of v has in common, and p_k close to 1, cancel nothing. */
+static void write_hessian_vector(const struct crossent_softmax *call, const struct rows *rows,
+                                 size_t r, const struct scratch *scratch)
+{
+    const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    const T *v = load_any(rows->vector_at[r], call->vector.step, call->vector.dtype, n,
+                          scratch->slope[r]);
+    double others, c = rows->curvature[r], z = rows->lse_curvature[r], v_k = (double)v[k];
+    double mean = 0 - rows->inverse[r] * weighed_distances(rows, r, scratch, v, k, &others);
+    for (size_t i = 0; i < n; i++) {
+        double p = i == k ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * rows->inverse[r];
+        double centred = i == k ? 0 - mean : ((double)v[i] - v_k) - mean;
+        double value = p == 0 ? 0 : p * (c * centred + (z == 0 ? 0 : z * (v_k + mean)));
+        store_any(rows->out[r] + (ptrdiff_t)i * call->out.step, call->out.dtype, value);
+    }
+}
+
 /* d loss / d t_j = w_j f_j (-log p_j), t before smoothing, which leaves the kept share of it. */
 static void write_target_gradient(const struct crossent_softmax *call, const struct rows *rows,
                                   size_t r, const struct scratch *scratch)
@@ -403,6 +425,8 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
             store_any(rows->hessian_at[r] + (ptrdiff_t)i * call->hessian.step, call->hessian.dtype,
                       (double)to[i]);
     }
+    if (call->output == CROSSENT_HESSIAN_VECTOR)
+        write_hessian_vector(call, rows, r, scratch);
     if (call->output != CROSSENT_GRADIENT)
         return;
     general_gradient(call, rows, r, scratch, to);

@@ -65,10 +65,11 @@ struct rows {
     double inverse[GROUP];       /* p_j = inverse * e_j */
     double b[GROUP];             /* gradient_j = scale e_j - b t_j */
     double hessian[GROUP];       /* factor of the Hessian's diagonal */
+    double curvature[GROUP], lse_curvature[GROUP];   /* of the Hessian times a vector (options.c) */
     double probability[GROUP], entropy[GROUP];
     double top_others[GROUP];    /* sum of e_j / e_top, j != top, the largest; 0: see log_sum */
     int64_t argmax[GROUP];
-    char *hessian_at[GROUP], *target_gradient_at[GROUP];
+    char *hessian_at[GROUP], *target_gradient_at[GROUP], *vector_at[GROUP];
     size_t fault_column[GROUP];  /* of a row with a logit that has no loss, or SIZE_MAX */
 };
 

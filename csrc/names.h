@@ -157,6 +157,7 @@
 #define class_factors F(class_factors)
 #define focal_targets F(focal_targets)
 #define write_target_gradient F(write_target_gradient)
+#define write_hessian_vector F(write_hessian_vector)
 #define log_near F(log_near)
 #define exp_single F(exp_single)
 #define log1p_single F(log1p_single)

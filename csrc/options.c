@@ -10,6 +10,9 @@
  *                gradient_k = a s (T p_k - t_k) + 2 a s lambda lse p_k
  *                (class weights are in t; where smoothing weighs whole rows, w stands for s before t)
  *
+ * Hessian        H v = c p o (v - <p, v>) + z p <p, v>    without focal factor
+ *                c = a w (labels) or a s T, plus 2 a s lambda lse;    z = 2 a s lambda
+ *
  * 1 - p_k comes from the epilogue as a sum of positive terms, so the focal factor is exact where p_k
  * rounds to 1; (1 - p_k)^(gamma - 1) ce is formed as (1 - p_k)^gamma (ce / (1 - p_k)), whose quotient
  * tends to 1, and stays finite for any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
@@ -26,7 +29,8 @@ int needs_general_rows(const struct crossent_softmax *call)
     int half = call->logits.dtype == CROSSENT_F16 || call->logits.dtype == CROSSENT_BF16;
     return soft || half || call->class_mask.data || call->label_smoothing != 0 ||
            call->temperature != 0 || call->softcap != 0 || call->accumulate ||
-           call->hessian.data || call->target_gradient.data || call->entropy.data ||
+           call->hessian.data || call->output == CROSSENT_HESSIAN_VECTOR ||
+           call->target_gradient.data || call->entropy.data ||
            call->argmax.data || call->correct.data || call->nonfinite != CROSSENT_PROPAGATE;
 }
 
@@ -60,7 +64,8 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
     rows->probability[r] = rows->anchor_p[r];
     rows->inverse[r] = inverse;
     rows->log_sum[r] = rows->loss[r];
-    rows->hessian[r] = a * w;
+    rows->hessian[r] = rows->curvature[r] = a * w;
+    rows->lse_curvature[r] = 0;
     rows->b[r] = a * w;
     rows->loss[r] *= w * f;
     rows->scale[r] = a * w * q * inverse;
@@ -70,6 +75,8 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
         rows->loss[r] += s * call->z_loss * lse * lse;
         rows->scale[r] = (a * w * q + z) * inverse;
         rows->anchor_gradient[r] += z * rows->anchor_p[r];
+        rows->curvature[r] += z;
+        rows->lse_curvature[r] = 2 * a * s * call->z_loss;
     }
 }
 
@@ -90,6 +97,8 @@ static void soft_row(const struct crossent_softmax *call, struct rows *rows, siz
     rows->inverse[r] = inverse;
     rows->log_sum[r] = ce;
     rows->hessian[r] = rows->b[r] = a;
+    rows->curvature[r] = a * sum;
+    rows->lse_curvature[r] = 0;
     rows->loss[r] = w * (has_focal(call) ? rows->focal_loss[r]
                                          : rows->distance[r] + (sum == 0 ? 0 : sum * ce));
     if (rows->label[r] >= 0)
@@ -102,6 +111,8 @@ static void soft_row(const struct crossent_softmax *call, struct rows *rows, siz
         rows->loss[r] += s * call->z_loss * lse * lse;
         rows->scale[r] = (a * sum + z) * inverse;
         rows->anchor_gradient[r] += z * rows->anchor_p[r];
+        rows->curvature[r] += z;
+        rows->lse_curvature[r] = 2 * slope * s * call->z_loss;
     }
 }
 
@@ -144,5 +155,7 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
         rows->b[r] /= call->temperature;
         rows->anchor_gradient[r] /= call->temperature;
         rows->hessian[r] /= call->temperature * call->temperature;
+        rows->curvature[r] /= call->temperature * call->temperature;
+        rows->lse_curvature[r] /= call->temperature * call->temperature;
     }
 }

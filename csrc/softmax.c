@@ -258,6 +258,7 @@ static void general_group(const struct softmax_run *run, size_t n, const struct 
     gather_pointers(call, &call->target, cursor, n, rows, target);
     gather_pointers(call, &call->hessian, cursor, n, rows, rows->hessian_at);
     gather_pointers(call, &call->target_gradient, cursor, n, rows, rows->target_gradient_at);
+    gather_pointers(call, &call->vector, cursor, n, rows, rows->vector_at);
     for (size_t r = 0; r < rows->count; r++)
         run->typed->stage(call, rows, r, mask[r], run->labels ? NULL : target[r], scratch);
     rows->x_step = (ptrdiff_t)run->size;

@@ -41,10 +41,11 @@ def softmax_cross_entropy(
     sample_weight=None,
     upstream=1.0,
     rule="exact",
+    vector=None,
 ):
-    """All results, and for each loss and derivative the `..._terms` that it is a sum of, absolute.
+    """All results; for the loss and each derivative the `..._terms` that it is a sum of, absolute.
 
-    Rows that take no part have loss 0, derivatives 0, no statistics (NaN, -1, False).
+    `product` is that of the Hessian with `vector`. Rows that take no part have loss 0, derivatives 0, no statistics (NaN, -1, False).
     """
     x = np.moveaxis(np.asarray(logits), axis, -1)
     shape, classes = x.shape[:-1], x.shape[-1]
@@ -68,13 +69,15 @@ def softmax_cross_entropy(
         temperature=LD(1 if temperature is None else temperature),
         rule=rule,
     )
+    v = np.zeros(x.shape) if vector is None else np.moveaxis(vector, axis, -1)
     s = np.broadcast_to(np.asarray(1 if sample_weight is None else sample_weight, LD), shape).copy()
     u = np.broadcast_to(np.asarray(upstream, LD), shape)
     if labels:
         s[np.isin(target, ignore_index)] = 0
 
     per_row = ("loss", "loss_terms", "logsumexp", "probability", "entropy")
-    wide = ("grad", "grad_terms", "hess", "hess_terms", "target_grad", "target_grad_terms")
+    wide = ["grad", "hess", "target_grad", "product"]
+    wide += [f"{name}_terms" for name in wide]
     got = {name: np.zeros(shape, LD) for name in per_row}
     got |= {name: np.zeros(x.shape, LD) for name in wide}
     got["argmax"], got["correct"] = np.full(shape, -1), np.zeros(shape, bool)
@@ -86,7 +89,7 @@ def softmax_cross_entropy(
         if s[i] == 0 or row_weight == 0:
             continue
         weight, count = weight + row_weight, count + 1
-        row = one_row(x[i].astype(LD), t[i].astype(LD), mask[i], options)
+        row = one_row(x[i].astype(LD), t[i].astype(LD), mask[i], v[i].astype(LD), options)
         if labels:
             row["probability"] = np.exp(row["log_p"][target[i]])
             row["correct"] = row["argmax"] == target[i]
@@ -119,7 +122,7 @@ def target_weight(t, w):
     return (w * t).sum() / t.sum() if t.sum() else LD(1)
 
 
-def one_row(x, t, mask, o):
+def one_row(x, t, mask, v, o):
     """The row of sample weight 1; derivatives by the logits as they were given, of all classes."""
     row_weight, classes = target_weight(t, o.w), mask.sum()
     x, slope = x / o.temperature, np.ones(len(x), LD)
@@ -158,6 +161,11 @@ def one_row(x, t, mask, o):
         "friedman": classes / LD(max(classes - 1, 1)) * t.sum() * p * rest,
         "residual": np.abs(t.sum() * p - t),
     }[o.rule]
+    bend, v_top = t.sum() + 2 * o.z_loss * lse, v[top]
+    v = np.where(mask, v - v_top, 0)                # 0 at the top, whose p may be close to 1
+    mean = (p * v).sum()
+    spread, whole = np.abs(v - mean), v_top + mean
+    sizes = t.sum() + 2 * o.z_loss * (np.abs(lse) + size)
     with np.errstate(invalid="ignore"):
         by_target = np.where(kept_share * w * factor == 0, 0, kept_share * w * factor * -log_p)
     return {
@@ -167,6 +175,10 @@ def one_row(x, t, mask, o):
         "grad_terms": (push + pull + z_terms) / o.temperature,
         "hess": curve / o.temperature**2,
         "hess_terms": 2 * (t.sum() * p + t) / o.temperature**2,
+        "product": p * (bend * (v - mean) + 2 * o.z_loss * whole) / o.temperature**2,
+        "product_terms": p
+        * (sizes * (spread + (p * spread).sum()) + 2 * o.z_loss * np.abs(whole))
+        / o.temperature**2,
         "target_grad": by_target,
         "target_grad_terms": w * factor * (np.where(mask, np.abs(x), 0) + np.abs(lse)),
         "log_p": log_p,

@@ -423,3 +423,54 @@ def test_the_exact_diagonal_is_the_slope_of_the_gradient(case, problem, rng):
             sides.append(xent.value_and_grad(z, target, **call)[1][index])
         z[index] = kept
         np.testing.assert_allclose(hess[index], (sides[0] - sides[1]) / 2e-5, 0, 1e-7)
+
+
+CURVED = {"logits": ["as they are", "temperature"], "focal": ["none"]}
+
+
+def vector_of(problem, rng):
+    """Numbers with an offset; NaN where nothing may be read."""
+    z = problem[0]
+    v = rng.standard_normal(z.shape) + rng.choice([0, 100])
+    return np.where(np.isnan(z), np.nan, v).astype(z.dtype)
+
+
+@some_cases(120, **CURVED)
+def test_hessian_vector_product(case, problem, rng):
+    z, target, options, call = problem
+    v, xent = vector_of(problem, rng), crossent.SoftmaxCrossEntropy(**options)
+    product = xent.hessian_vector(z, target, v, **call)
+    want = truth(problem, vector=v)
+    assert product.dtype == z.dtype
+    assert_within(product, want.product, want.product_terms, tolerance(problem), "product")
+    for out in (z.copy(), np.array(v, copy=True)):
+        same = xent.hessian_vector(z, target, v, out=out, **call)
+        assert same is out
+        assert same_bits([out], [product])
+    again = xent.hessian_vector(z, target, v, out=v, **call)
+    assert same_bits([again, v], [product, product])
+    assert same_bits([xent.hessian_vector(z, target, vector_of(problem, rng), out=z, **call)], [z])
+
+
+@some_cases(20, **CURVED)
+def test_hessian_vector_product_of_all_instruction_sets(case, problem, rng, isa):
+    z, target, options, call = problem
+    v, xent = vector_of(problem, rng), crossent.SoftmaxCrossEntropy(**options)
+    got = xent.hessian_vector(z, target, v, **call)
+    crossent._core._use_isa("scalar")
+    want = xent.hessian_vector(z, target, v, **call)
+    crossent._core._use_isa(isa)
+    assert same_bits([got], [want])
+
+
+@some_cases(40, dtype=["float64"], classes=[3, 10, 70], **CURVED)
+def test_hessian_vector_product_is_the_slope_of_the_gradient(case, problem, rng):
+    z, target, options, call = problem
+    v, xent, step = vector_of(problem, rng), crossent.SoftmaxCrossEntropy(**options), 1e-5
+    v -= np.nanmean(v)
+    sides = [xent.value_and_grad(z + h * v, target, **call)[1] for h in (step, -step)]
+    slope = (sides[0] - sides[1]) / (2 * step)
+    size = np.abs(sides[0]).max(initial=1)
+    np.testing.assert_allclose(
+        xent.hessian_vector(z, target, v, **call), slope, 0, 1e-7 * size
+    )
