@@ -31,7 +31,7 @@ INLINE void from_logit(vec x, struct outcome *o)
 {
     const vec zero = vset(0), one = vset(1), most = vset(0x1p100);
     vec low, e = exp_pair(zero - vabs(x), exp_range(zero), &low) * vset(UNSCALE);
-    vec l = log1p_pair(e, low * vset(UNSCALE)), whole = one + e;
+    vec lost, l = log1p_pair(e, low * vset(UNSCALE), &lost), whole = one + e;
     mask negative = vless(x, zero);
     vec larger = one / whole, smaller = e / whole;
     o->p = o->dv = vselect(negative, smaller, larger);
@@ -49,7 +49,7 @@ INLINE vec minus_log(vec w, vec low)
     mask tiny = vless(w, vset(TINY));
     vec k, m = vsplit(vselect(tiny, w * lift, w), &k);
     low = low * vpow2(vset(ROUNDER + EXPONENT_BIAS) - k);   /* 2^-k */
-    vec log = log_parts(vselect(tiny, k - vset(64), k), m - vset(1), low);
+    vec lost, log = log_parts(vselect(tiny, k - vset(64), k), m - vset(1), low, &lost);
     return vselect(vequal(w, zero), vset(INFINITY), zero - log);
 }
 

@@ -55,6 +55,18 @@ static void label_focal(const struct crossent_softmax *call, const struct kernel
                   rows->rest[r], rows->loss[r], f, q);
 }
 
+/* logsumexp(x) - x_anchor */
+static struct pair own_loss(const struct crossent_softmax *call, const struct rows *rows, size_t r)
+{
+    int low = call->logits.dtype == CROSSENT_F64 && isfinite(rows->loss[r]);
+    return (struct pair){rows->loss[r], low ? rows->loss_low[r] : 0};
+}
+
+static struct pair row_weight(const struct rows *rows, size_t r)
+{
+    return (struct pair){rows->weight[r], rows->weight_low[r]};
+}
+
 static void label_row(const struct crossent_softmax *call, const struct kernels *kernels,
                       struct rows *rows, size_t r)
 {
@@ -67,7 +79,7 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
     rows->hessian[r] = rows->curvature[r] = a * w;
     rows->lse_curvature[r] = 0;
     rows->b[r] = a * w;
-    rows->loss[r] *= w * f;
+    rows->loss[r] = pair_value(pair_product(row_weight(rows, r), own_loss(call, rows, r))) * f;
     rows->scale[r] = a * w * q * inverse;
     rows->anchor_gradient[r] = 0 - a * w * q * rows->rest[r];
     if (call->z_loss != 0) {
@@ -90,21 +102,27 @@ static double anchor_gap(const struct rows *rows, size_t r, double sum)
 
 static void soft_row(const struct crossent_softmax *call, struct rows *rows, size_t r)
 {
-    double s = rows->sample[r], w = weighs_by_target(call) ? rows->weight[r] : s;
-    double slope = call->coefficient * rows->upstream[r], a = slope * w, ce = rows->loss[r];
-    double inverse = rows->scale[r], lse = rows->logsumexp[r];
-    double sum = rows->t_others[r] + rows->t_anchor[r];
+    const double s = rows->sample[r], slope = call->coefficient * rows->upstream[r];
+    const struct pair w = weighs_by_target(call) ? row_weight(rows, r) : (struct pair){s, 0};
+    const struct pair total = rows->t_sum[r], ce = own_loss(call, rows, r);
+    const double a = slope * w.hi, sum = pair_value(total);
+    const double inverse = rows->scale[r], lse = rows->logsumexp[r];
+    const struct pair pull = pair_product(pair_product((struct pair){slope, 0}, w), total);
+    struct pair loss = rows->distance[r];
+    if (has_focal(call))
+        loss = (struct pair){rows->focal_loss[r], 0};
+    else if (sum != 0)
+        loss = pair_add(loss, pair_product(total, ce));
     rows->inverse[r] = inverse;
-    rows->log_sum[r] = ce;
+    rows->log_sum[r] = ce.hi;
     rows->hessian[r] = rows->b[r] = a;
     rows->curvature[r] = a * sum;
     rows->lse_curvature[r] = 0;
-    rows->loss[r] = w * (has_focal(call) ? rows->focal_loss[r]
-                                         : rows->distance[r] + (sum == 0 ? 0 : sum * ce));
+    rows->loss[r] = pair_value(pair_product(w, loss));
     if (rows->label[r] >= 0)
         rows->probability[r] = rows->label[r] == rows->anchor[r] ? rows->anchor_p[r]
                                                                  : rows->label_exp[r] * inverse;
-    rows->scale[r] = a * sum * inverse;
+    rows->scale[r] = pair_value(pair_product(pull, (struct pair){inverse, 0}));
     rows->anchor_gradient[r] = a * anchor_gap(rows, r, sum);
     if (call->z_loss != 0) {
         double z = 2 * slope * s * call->z_loss * lse;

@@ -10,6 +10,13 @@ int needs_general_rows(const struct crossent_softmax *call);
 
 int has_focal(const struct crossent_softmax *call);
 
+/* Entry j of a soft target, F32 or F64. */
+static inline double target_at(const struct crossent_softmax *call, const char *t, size_t j)
+{
+    const char *p = t + (ptrdiff_t)j * call->target.step;
+    return call->target.dtype == CROSSENT_F64 ? *(const double *)p : (double)*(const float *)p;
+}
+
 /* Whether the weight of its target weighs a whole row; a choice that only smoothing leaves. */
 static inline int weighs_by_target(const struct crossent_softmax *call)
 {
