@@ -23,34 +23,37 @@
 #error "binary.inc.h: include with T = double"
 #endif
 
-/* Of each element in a register; udv = u dv, vdu = v du. */
+/* Of each element in a register; udv = u dv, vdu = v du; u_low, v_low: what rounding cut off u, v. */
 struct outcome {
-    vec p, u, v, du, dv, udv, vdu;
+    vec p, u, v, u_low, v_low, du, dv, udv, vdu;
 };
 
 INLINE void from_logit(vec x, struct outcome *o)
 {
     const vec zero = vset(0), one = vset(1), most = vset(0x1p100);
     vec low, e = exp_pair(zero - vabs(x), exp_range(zero), &low) * vset(UNSCALE);
-    vec l = log1p_pair(e, low * vset(UNSCALE)), whole = one + e;
+    vec lost, l = log1p_pair(e, low * vset(UNSCALE), &lost), whole = one + e;
     mask negative = vless(x, zero);
     vec larger = one / whole, smaller = e / whole;
     o->p = o->dv = vselect(negative, smaller, larger);
     o->du = vselect(negative, larger, smaller);
-    o->u = l + vmax(zero - x, zero);
-    o->v = l + vmax(x, zero);
+    o->u = two_sum(vmax(zero - x, zero), l, &o->u_low);
+    o->v = two_sum(vmax(x, zero), l, &o->v_low);
+    o->u_low = o->u_low + lost;
+    o->v_low = o->v_low + lost;
     o->udv = vmin(most, o->u) * o->dv;    /* u = inf where dv is 0 */
     o->vdu = vmin(most, o->v) * o->du;
 }
 
 /* -log(w + low), 0 <= w <= 1, low at most half an ulp of w; inf for 0. */
-INLINE vec minus_log(vec w, vec low)
+INLINE vec minus_log(vec w, vec low, vec *rest)
 {
     const vec zero = vset(0), lift = vset(0x1p64);
     mask tiny = vless(w, vset(TINY));
     vec k, m = vsplit(vselect(tiny, w * lift, w), &k);
     low = low * vpow2(vset(ROUNDER + (T)EXPONENT_BIAS) - k);   /* 2^-k */
-    vec log = log_parts(vselect(tiny, k - vset(64), k), m - vset(1), low);
+    vec lost, log = log_parts(vselect(tiny, k - vset(64), k), m - vset(1), low, &lost);
+    *rest = zero - lost;
     return vselect(vequal(w, zero), vset(INFINITY), zero - log);
 }
 
@@ -64,10 +67,12 @@ INLINE void from_probability(vec given, const struct crossent_sigmoid_options *o
     vec q = one - p, q_low = (one - q) - p;
     mask p_clipped = vless(p, each), q_clipped = vless(q, each);
     o->p = p;
-    o->u = minus_log(vmax(p, each), zero);
-    o->v = minus_log(vmax(q, each), vselect(q_clipped, zero, q_low));
+    o->u = minus_log(vmax(p, each), zero, &o->u_low);
+    o->v = minus_log(vmax(q, each), vselect(q_clipped, zero, q_low), &o->v_low);
     if (options->log_limit != 0) {
         vec limit = vset(options->log_limit), both = vmax(p * q, vset(1e-12));
+        o->u_low = vselect(vless(o->u, limit), o->u_low, zero);
+        o->v_low = vselect(vless(o->v, limit), o->v_low, zero);
         o->u = vmin(limit, o->u);
         o->v = vmin(limit, o->v);
         o->du = q / both;
@@ -89,18 +94,52 @@ INLINE vec share(vec a, vec x)
     return vselect(vequal(a, vset(0)), vset(0), a * x);
 }
 
+/* (a + *a_low) b, as a sum too */
+INLINE vec product(vec a, vec b, vec *a_low)
+{
+    vec p = a * b;
+    *a_low = vfma(a, b, vset(0) - p) + *a_low * b;
+    return p;
+}
+
+/* t + smoothing (1/2 - t), t = hi + *low as well. */
+INLINE vec smoothed(vec smoothing, vec t, vec *low)
+{
+    vec half_low, sum_low, half = two_sum(vset(0.5), vset(0) - t, &half_low);
+    half_low = half_low - *low;
+    vec step = product(half, smoothing, &half_low), sum = two_sum(t, step, &sum_low);
+    *low = *low + (sum_low + half_low);
+    return sum;
+}
+
 /* What the elements from i on weigh: A and B without the focal factors. */
 INLINE void element_shares(const struct crossent_sigmoid_options *options, const struct elements *e,
-                           size_t i, vec *a, vec *b)
+                           size_t i, vec *a, vec *b, vec *a_low, vec *b_low)
 {
-    const vec smoothing = vset(options->label_smoothing);
-    vec t = vload(e->target + i), s = vload(e->sample + i), to_half = vset(0.5) - t;
-    *a = s * vload(e->positive + i) * vfma(smoothing, to_half, t);
-    *b = s * vfma(smoothing, vset(0) - to_half, vset(1) - t);
+    const vec zero = vset(0), smoothing = vset(options->label_smoothing);
+    vec t = vload(e->target + i), s = vload(e->sample + i);
+    *a_low = zero;
+    *a = smoothed(smoothing, t, a_low);
+    *b = smoothed(smoothing, two_sum(vset(1), zero - t, b_low), b_low);
+    *a = product(product(*a, vload(e->positive + i), a_low), s, a_low);
+    *b = product(*b, s, b_low);
     if (options->focal_alpha) {
-        *a = *a * vset(options->focal_alpha[1]);
-        *b = *b * vset(options->focal_alpha[0]);
+        *a = product(*a, vset(options->focal_alpha[1]), a_low);
+        *b = product(*b, vset(options->focal_alpha[0]), b_low);
     }
+}
+
+/* a u + b v, in which a share of 0 takes nothing, rounded once. */
+INLINE vec weighted_loss(vec a, vec b, vec a_low, vec b_low, const struct outcome *o)
+{
+    const vec zero = vset(0);
+    mask no_a = vequal(a, zero), no_b = vequal(b, zero);
+    vec low, of_1 = vselect(no_a, zero, a * o->u), of_0 = vselect(no_b, zero, b * o->v);
+    vec low_1 = vfma(a, o->u, zero - of_1) + (a * o->u_low + a_low * o->u);
+    vec low_0 = vfma(b, o->v, zero - of_0) + (b * o->v_low + b_low * o->v);
+    vec sum = two_sum(of_1, of_0, &low);
+    low = low + (vselect(no_a, zero, low_1) + vselect(no_b, zero, low_0));
+    return sum + vselect(vless(vabs(sum), vset(INFINITY)), low, zero);
 }
 
 /* One register of elements; the last two are constants where this is called. */
@@ -110,23 +149,23 @@ INLINE void binary_lanes(const struct crossent_sigmoid *call, struct elements *e
     const struct crossent_sigmoid_options *options = call->options;
     const vec zero = vset(0);
     struct outcome o;
-    vec a, b;
+    vec a, b, a_low, b_low;
     if (probabilities)
         from_probability(vload(e->x + i), options, &o);
     else
         from_logit(vload(e->x + i), &o);
-    element_shares(options, e, i, &a, &b);
+    element_shares(options, e, i, &a, &b, &a_low, &b_low);
     vec down = o.du, up = o.dv;
     if (focal) {
         const vec gamma = vset(options->focal_gamma);
         a = a * exp_negative(gamma * o.v);
         b = b * exp_negative(gamma * o.u);
+        a_low = b_low = zero;
         down = vfma(gamma, o.udv, down);
         up = vfma(gamma, o.vdu, up);
     }
     mask none = vequal(vload(e->sample + i), zero);
-    vec of_0 = vselect(vequal(b, zero), zero, o.v);
-    vec loss = vfma(b, of_0, share(a, o.u)), slope = share(b, up) - share(a, down);
+    vec loss = weighted_loss(a, b, a_low, b_low, &o), slope = share(b, up) - share(a, down);
     vec factor = vset(call->coefficient) * vload(e->upstream + i);
     vstore(e->loss + i, vselect(none, zero, loss));
     vstore(e->gradient + i, vselect(none, zero, slope * factor));

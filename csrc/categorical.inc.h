@@ -100,7 +100,7 @@ static const double *whole_target(const struct rows *rows, size_t r, double *to)
         memcpy(to, rows->t[r], rows->classes * sizeof *to);
     else
         memset(to, 0, rows->classes * sizeof *to);
-    to[rows->label[r]] += rows->label_share[r];
+    to[rows->label[r]] += pair_value(rows->label_share[r]);
     return to;
 }
 
@@ -110,7 +110,7 @@ static void dense_row(const struct softmax_run *run, size_t row, struct rows *ro
     const struct crossent_categorical *call = (const struct crossent_categorical *)run->call;
     run->typed->stage(&call->rows, rows, r, NULL, target, scratch);
     double *one_hot = (double *)scratch->staged_target[r] + rows->classes;
-    int labelled = call->rows.smoothing_by_target || (rows->label[r] >= 0 && !rows->t[r]);
+    int labelled = weighs_by_target(&call->rows) || (rows->label[r] >= 0 && !rows->t[r]);
     double s = labelled ? rows->weight[r] : rows->sample[r];
     struct probabilities p = {
         .classes = rows->classes, .p = (const double *)rows->x[r],
@@ -161,11 +161,12 @@ static char *categorical_scratch(const struct softmax_run *run, struct rows *row
                                  struct scratch *scratch)
 {
     const size_t row = run->call->classes;
-    double *memory = malloc(6 * row * sizeof *memory);
+    double *memory = malloc(7 * row * sizeof *memory);
     for (size_t r = 0; memory && r < GROUP; r++) {
         rows->exps[r] = memory;
         scratch->slope[r] = memory + row;
         scratch->staged[r] = memory + 2 * row;
+        scratch->target_low[r] = memory + 6 * row;
         scratch->staged_target[r] = memory + 3 * row;    /* and behind it one_hot, scaled */
     }
     return (char *)memory;

@@ -44,6 +44,7 @@ struct crossent_array {
 enum crossent_output {
     CROSSENT_NOTHING,
     CROSSENT_GRADIENT,    /* d (sum of coefficient * row loss) / d logits */
+    CROSSENT_HESSIAN_VECTOR, /* its second derivative times `vector`; no focal factor, no softcap */
     CROSSENT_SOFTMAX,
     CROSSENT_LOG_SOFTMAX
 };
@@ -52,7 +53,7 @@ enum crossent_output {
 enum crossent_hessian {
     CROSSENT_EXACT,       /* T p (1 - p) */
     CROSSENT_UPPER,       /* 2 T p (1 - p) */
-    CROSSENT_FRIEDMAN,    /* C / (C - 1) T p (1 - p) */
+    CROSSENT_FRIEDMAN,    /* K / (K - 1) T p (1 - p), K classes that the mask leaves */
     CROSSENT_RESIDUAL     /* |T p - t| */
 };
 
@@ -71,6 +72,7 @@ struct crossent_softmax {
                                              F64, rows x classes; or absent */
     struct crossent_array out;            /* the logits' dtype; may be the logits themselves */
     struct crossent_array hessian;        /* the logits' dtype */
+    struct crossent_array vector;         /* any floating-point dtype; may be `out` */
     struct crossent_array target_gradient;/* the logits' dtype: d (...) / d probabilities */
 
     /* One number for each row: losses, logsumexp, probability of the label and entropy (nats) of
@@ -85,7 +87,7 @@ struct crossent_softmax {
     size_t ignored;
     double label_smoothing;               /* share of the target spread evenly over the classes */
     int smoothing_off_target;             /* ... over all but the label's */
-    int smoothing_by_target;              /* ... weighted like the label, not class by class */
+    int smoothing_by_target;              /* ... and rows weighted by that of their target */
     double focal_gamma;
     const double *focal_alpha;            /* one for each class */
     double z_loss;                        /* + z_loss * logsumexp^2 */
@@ -117,6 +119,7 @@ enum crossent_elementwise {
  * out. */
 struct crossent_sigmoid_options {
     struct crossent_array hessian;       /* from logits only */
+    struct crossent_array vector;        /* F64: multiplies every derivative */
     struct crossent_array probability;   /* of 1 */
     struct crossent_array correct;       /* U8: is the target that of the larger probability? */
 

@@ -98,9 +98,9 @@ epilogue_lanes(struct rows *rows, size_t r)
     v = quotient(v, low, em, em_low, one / em, &v_low);
 
     vec behind = two_sum(top, zero - anchor, &low);
-    low = vselect(vless(behind, vset(INFINITY)), low, zero);
-    vec log_of_sum = log1p_pair(v, v_low);
-    vec loss = behind + (low + log_of_sum);
+    vec log_low, log_of_sum = log1p_pair(v, v_low, &log_low);
+    vec loss_low, loss = two_sum(behind, log_of_sum, &loss_low);
+    loss_low = vselect(vless(behind, vset(INFINITY)), loss_low + (low + log_low), zero);
 
     vec sum = two_sum(others, ek, &sum_low);
     sum_low = sum_low + (others_low + ek_low);
@@ -108,7 +108,8 @@ epilogue_lanes(struct rows *rows, size_t r)
     inverse = vfma(inverse, vfma(zero - inverse, sum, one) - inverse * sum_low, inverse);
     vec part = quotient(others, others_low, sum, sum_low, inverse, &part_low);
 
-    vstore(rows->loss + r, loss);
+    vstore(rows->loss + r, loss + loss_low);
+    vstore(rows->loss_low + r, (loss - (loss + loss_low)) + loss_low);
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, inverse);
     store_shares(rows, r, part + part_low, ek * inverse);
@@ -168,8 +169,9 @@ static double exp_one(double x)
 
 static double log_one(double x)
 {
-    vec k, m = vsplit(vset(x), &k);
     if (!(x > 0) || x == INFINITY)
         return x == 0 ? -INFINITY : x > 0 ? x : NAN;
-    return vtop(log_parts(k, m - vset(1), vset(0)));
+    const double raise = x < 0x1p-1022 ? 54 : 0;     /* vsplit takes normal numbers */
+    vec lost, k, m = vsplit(vset(x * (raise != 0 ? 0x1p54 : 1)), &k);
+    return vtop(log_parts(k - vset(raise), m - vset(1), vset(0), &lost));
 }

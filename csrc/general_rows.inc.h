@@ -6,10 +6,9 @@
  *    already). Everything after that is one path for any number of classes.
  * b) With k the anchor, a maximum of x (or, if only one t_j is not 0, that class),
  *        loss       = sum of t_j (x_k - x_j) + T (logsumexp - x_k)       T = sum of t_j
- *        gradient_j = T p_j - t_j
- *        gradient_k = (T - t_k) - T (1 - p_k)
- *    Every term of the loss is positive, and where p_k and t_k are close to T the gradient is a
- *    difference of two small numbers, each exact, instead of two large ones.
+ *        gradient_j = T p_j - t_j,    gradient_k = (T - t_k) - T (1 - p_k) as well
+ *    Every term of the loss is positive, and where p_k and t_k are close to T the second form of
+ *    gradient_k is a difference of two small numbers, each exact, instead of two large ones.
  */
 #ifndef T
 #error "general_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
@@ -47,69 +46,62 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
     if (call->softcap != 0)
         cap_elements(buffer, slope, n, (T)call->softcap);
     for (size_t i = 0; mask_at && i < n; i++)
-        if (!mask_at[(ptrdiff_t)i * call->class_mask.step])
+        if (!mask_at[(ptrdiff_t)i * call->class_mask.step]) {
             buffer[i] = -(T)INFINITY;
+            slope[i] = 1;
+        }
     return buffer;
 }
 
 /* The target of a row: `keep` of t (NULL: none but the label's), `spread` for each class that takes
- * part, class weights. Without anything to do, t where it lies. */
+ * part, class weights; what rounding cuts off it in `low`. Without anything to do, t where it
+ * lies. */
 static const T *stage_target(const struct crossent_softmax *call, const char *t,
-                             const char *mask_at, double spread, double keep, T *buffer)
+                             const char *mask_at, struct pair spread, struct pair keep, T *buffer,
+                             T *low)
 {
     const size_t n = call->classes;
-    const double *weight = call->smoothing_by_target ? NULL : call->class_weight;
-    const T *staged = t ? load_any(t, call->target.step, call->target.dtype, n, buffer) : NULL;
-    if (t && !weight && spread == 0)
-        return staged;
+    const double *weight = weighs_by_target(call) ? NULL : call->class_weight;
+    if (t && !weight && spread.hi == 0) {
+        for (size_t i = 0; IS_DOUBLE && i < n; i++)
+            low[i] = 0;
+        return load_any(t, call->target.step, call->target.dtype, n, buffer);
+    }
     for (size_t i = 0; i < n; i++) {
         int out = mask_at && !mask_at[(ptrdiff_t)i * call->class_mask.step];
-        double share = (t ? keep * (double)staged[i] : 0) + (out ? 0 : spread);
-        buffer[i] = (T)(share * (weight ? weight[i] : 1));
+        struct pair share = out ? (struct pair){0, 0} : spread;
+        if (t)
+            share = pair_add(share, pair_product(keep, (struct pair){target_at(call, t, i), 0}));
+        if (weight)
+            share = pair_product(share, (struct pair){weight[i], 0});
+        buffer[i] = (T)pair_value(share);
+        if (IS_DOUBLE)
+            low[i] = (T)((share.hi - (double)buffer[i]) + share.lo);
     }
     return buffer;
 }
 
-/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves,
- * or the label's excluded, which the label's own share then makes up for. */
-static double smoothing_share(const struct crossent_softmax *call, const char *mask_at,
-                              double *label_share)
+static size_t count_left(const struct crossent_softmax *call, const char *mask_at)
 {
     size_t left = call->classes;
     for (size_t i = 0; mask_at && i < call->classes; i++)
         left -= !mask_at[(ptrdiff_t)i * call->class_mask.step];
-    double smoothing = call->label_smoothing;
-    if (call->smoothing_off_target)
-        smoothing = left > 1 ? smoothing * (double)left / (double)(left - 1) : 0;
-    *label_share = 1 - smoothing;
-    return left ? smoothing / (double)left : 0;
+    return left;
 }
 
-static void stage_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
-                      const char *mask_at, const char *target, struct scratch *scratch)
+/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves, or
+ * the label's excluded, which the label's own share then makes up for. */
+static struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
+                                   struct pair *label_share)
 {
-    const int soft = target != NULL, smooth = call->label_smoothing != 0;
-    double label_share;
-    rows->x[r] = (const char *)stage_logits(call, rows->x[r], mask_at, scratch->staged[r],
-                                            scratch->slope[r]);
-    rows->t[r] = NULL;
-    rows->label_share[r] = 1;
-    /* Entropy wants the maximum as anchor, as a soft target has it. */
-    if (!soft && !smooth && !call->entropy.data)
-        return;
-    double share = smoothing_share(call, mask_at, &label_share);
-    if (!soft)
-        rows->label_share[r] = label_share *
-            (call->class_weight && !call->smoothing_by_target && rows->label[r] >= 0
-                 ? call->class_weight[rows->label[r]] : 1);
-    if (!soft && !mask_at && scratch->shared_target) {
-        rows->t[r] = scratch->shared_target;
-        return;
-    }
-    rows->t[r] = stage_target(call, target, mask_at, share, label_share,
-                              scratch->staged_target[r]);
-    if (!soft && !mask_at)
-        scratch->shared_target = rows->t[r];
+    const int off_target = call->smoothing_off_target;
+    struct pair smoothing = {off_target && left < 2 ? 0 : call->label_smoothing, 0};
+    double classes = (double)(off_target ? left - 1 : left);
+    struct pair share = {0, 0}, kept = pair_of(1, -smoothing.hi);
+    if (smoothing.hi != 0 && left)
+        share = pair_quotient(smoothing, (struct pair){classes, 0});
+    *label_share = off_target ? pair_add(kept, (struct pair){-share.hi, -share.lo}) : kept;
+    return share;
 }
 
 /* The class that has all of the target, or -1. */
@@ -129,6 +121,57 @@ static inline int64_t only_class(const T *t, size_t n)
     return only;
 }
 
+/* The class of a one-hot target, which then is that label and nothing else; or -1. */
+static int64_t one_hot_class(const struct crossent_softmax *call, const char *t)
+{
+    int64_t only = -1;
+    for (size_t i = 0; i < call->classes; i++) {
+        double share = target_at(call, t, i);
+        if (share == 0)
+            continue;
+        if (only >= 0 || share != 1)
+            return -1;
+        only = (int64_t)i;
+    }
+    return only;
+}
+
+static void stage_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                      const char *mask_at, const char *target, struct scratch *scratch)
+{
+    const int smooth = call->label_smoothing != 0, labels = !target;
+    if (target)
+        rows->label[r] = one_hot_class(call, target);
+    if (rows->label[r] >= 0)
+        target = NULL;
+    rows->x[r] = (const char *)stage_logits(call, rows->x[r], mask_at, scratch->staged[r],
+                                            scratch->slope[r]);
+    rows->t[r] = NULL;
+    rows->label_share[r] = (struct pair){1, 0};
+    rows->classes_left[r] = count_left(call, mask_at);
+    struct pair share = smoothing_share(call, rows->classes_left[r], &rows->kept_share[r]);
+    if (!target && !smooth)
+        return;
+    if (!target)
+        rows->label_share[r] = rows->kept_share[r];
+    if (!target && call->class_weight && !weighs_by_target(call))
+        rows->label_share[r] = pair_product(
+            rows->kept_share[r], (struct pair){call->class_weight[rows->label[r]], 0});
+    const int shares = labels && !mask_at && !has_focal(call);   /* focal targets replace t */
+    if (shares && scratch->shared_target) {
+        rows->t[r] = scratch->shared_target;
+        rows->t_low[r] = scratch->shared_low;
+        return;
+    }
+    rows->t_low[r] = scratch->target_low[r];
+    rows->t[r] = stage_target(call, target, mask_at, share, rows->kept_share[r],
+                              scratch->staged_target[r], scratch->target_low[r]);
+    if (shares) {
+        scratch->shared_target = rows->t[r];
+        scratch->shared_low = rows->t_low[r];
+    }
+}
+
 static inline double block_factor(const struct rows *rows, const struct scratch *scratch, size_t r,
                                   size_t class)
 {
@@ -137,26 +180,45 @@ static inline double block_factor(const struct rows *rows, const struct scratch 
     return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
 }
 
-/* sum of a_j (x_k - x_j) and sum of a_j, j != k; a_j = 0 takes nothing, even from x_j = -inf. */
-static inline double distance_sum(const T *x, const T *a, size_t n, size_t k, T x_k,
-                                  double *weights)
+/* e_j on the row's scale */
+static inline double class_exp(const struct rows *rows, const struct scratch *scratch, size_t r,
+                               size_t class)
 {
-    const vec zero = vset(0), top = vset(x_k);
+    return (double)((const T *)rows->exps[r])[class] * block_factor(rows, scratch, r, class);
+}
+
+/* sum of a_j (top - x_j) and sum of a_j, j != k, in double, and for T = double in pairs; a_j = 0 takes
+ * nothing, even from x_j = -inf. `a_low`, or NULL, corrects a. */
+static inline struct pair distance_sum(const T *x, const T *a, const T *a_low, size_t n, size_t k,
+                                       T top, struct pair *weights)
+{
+    const vec_f64 zero = vset_f64(0), from = vset_f64((double)top);
     struct F(totals) distance, weight;
     totals_clear(&distance);
     totals_clear(&weight);
     for (size_t i = 0; i < n; i += WIDE)
         for (int h = 0; h < HALVES; h++) {
             size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
-            vec v = vload_part(a + at, left, zero);
-            vec d = v * (top - vload_part(x + at, left, top));
+            vec v = vload_part(a + at, left, vset(0)), low = vset(0);
+            vec other = vload_part(x + at, left, vset(top));
+            if (IS_DOUBLE && a_low)
+                low = vload_part(a_low + at, left, low);
             if (k - at < LANES)
-                v = vselect(vequal(vlanes(), vset((T)(k - at))), zero, v);
-            totals_add(&distance, h, vselect(vequal(v, zero), zero, d));
-            totals_add(&weight, h, v);
+                v = vselect(vequal(vlanes(), vset((T)(k - at))), vset(0), v);
+            low = vselect(vequal(v, vset(0)), vset(0), low);
+            for (int part = 0; part < PARTS; part++) {
+                vec_f64 share = vwiden(v, part), rest = vwiden(low, part), d_low;
+                vec_f64 d = two_sum_f64(from, zero - vwiden(other, part), &d_low), d_share = share * d;
+                vec_f64 lost = vfma_f64(share, d, zero - d_share) + (share * d_low + rest * d);
+                mask_f64 none = vequal_f64(share, zero);
+                totals_add_part(&distance, h, part, vselect_f64(none, zero, d_share));
+                totals_add_low(&distance, h, part, vselect_f64(none, zero, lost));
+                totals_add_part(&weight, h, part, share);
+                totals_add_low(&weight, h, part, rest);
+            }
         }
-    *weights = totals_value(&weight);
-    return totals_value(&distance);
+    *weights = totals_pair(&weight);
+    return totals_pair(&distance);
 }
 
 /* The first class whose logit leaves a row without a loss, or SIZE_MAX. */
@@ -172,6 +234,43 @@ static size_t fault_column_of(const struct rows *rows, size_t r)
     return 0;
 }
 
+/* The sum of f_j (top - x_j) and *others of f_j, j != at, f_j the exponentials of the row. */
+static double weighed_distances(const struct rows *rows, size_t r, const struct scratch *scratch,
+                                const T *x, size_t at, double *others)
+{
+    const size_t n = rows->classes;
+    struct pair distance = {0, 0}, total = {0, 0}, part;
+    for (size_t base = 0; base < n; base += BLOCK) {
+        double f = block_factor(rows, scratch, r, base);
+        struct pair d = distance_sum(x + base, (const T *)rows->exps[r] + base, NULL,
+                                     n - base < BLOCK ? n - base : BLOCK, at - base, x[at], &part);
+        two_sum_into(&distance.hi, &distance.lo, f * pair_value(d));
+        two_sum_into(&total.hi, &total.lo, f * pair_value(part));
+    }
+    *others = pair_value(total);
+    return pair_value(distance);
+}
+
+/* What the entropy needs: sums that count from the largest logit, whichever class is the anchor. */
+static void entropy_sums(struct rows *rows, size_t r, const struct scratch *scratch)
+{
+    const T *x = (const T *)rows->x[r];
+    size_t k = (size_t)rows->anchor[r], top = k;
+    if (rows->max[r] > rows->at_anchor[r])
+        top = block_find(x, rows->classes, (T)rows->max[r]);
+    top = top < rows->classes ? top : k;
+    double others;
+    rows->entropy[r] = weighed_distances(rows, r, scratch, x, top, &others);
+    rows->top_others[r] = top == k ? 0 : others / class_exp(rows, scratch, r, top);
+}
+
+static void set_target_sums(struct rows *rows, size_t r, struct pair own, struct pair others)
+{
+    rows->t_anchor[r] = pair_value(own);
+    rows->t_others[r] = pair_value(others);
+    rows->t_sum[r] = pair_add(own, others);
+}
+
 /* Anchor, statistics, and the sums that soft targets and entropy add. */
 static void general_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
                         struct scratch *scratch)
@@ -183,6 +282,8 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         rows->anchor[r] = label < 0 ? only_class(t, n) : -1;
     else
         rows->anchor[r] = label;
+    if (call->output == CROSSENT_HESSIAN_VECTOR)      /* whose centre must be a class that counts */
+        rows->anchor[r] = -1;
     if (call->argmax.data || call->correct.data) {
         size_t at = block_find(x, n, block_max(x, n, n));
         rows->argmax[r] = at < n ? (int64_t)at : -1;
@@ -198,23 +299,22 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
     const size_t k = (size_t)rows->anchor[r];
     const T x_k = (T)rows->at_anchor[r];
     if (t && k < n) {
-        double share = label < 0 ? 0 : rows->label_share[r];
-        rows->distance[r] = distance_sum(x, t, n, k, x_k, &rows->t_others[r]);
-        rows->t_anchor[r] = (double)t[k] + (label == (int64_t)k ? share : 0);
-        if (label >= 0 && label != (int64_t)k && share != 0) {
-            rows->distance[r] += share * ((double)x_k - (double)x[label]);
-            rows->t_others[r] += share;
+        struct pair share = label < 0 ? (struct pair){0, 0} : rows->label_share[r], others;
+        struct pair own = {(double)t[k], IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
+        rows->distance[r] = distance_sum(x, t, rows->t_low[r], n, k, x_k, &others);
+        if (label == (int64_t)k) {
+            own = pair_add(own, share);
+        } else if (share.hi != 0) {
+            struct pair d = pair_of((double)x_k, -(double)x[label]);
+            rows->distance[r] = pair_add(rows->distance[r], pair_product(share, d));
+            others = pair_add(others, share);
         }
+        set_target_sums(rows, r, own, others);
     }
     if (label >= 0)
-        rows->label_distance[r] = (double)x_k - (double)x[label];
-    rows->entropy[r] = 0;
-    for (size_t base = 0; call->entropy.data && base < n; base += BLOCK) {
-        size_t length = n - base < BLOCK ? n - base : BLOCK;
-        double weight, f = block_factor(rows, scratch, r, base);
-        rows->entropy[r] += f * distance_sum(x + base, (const T *)rows->exps[r] + base, length,
-                                             k - base, x_k, &weight);
-    }
+        rows->label_exp[r] = class_exp(rows, scratch, r, (size_t)label);
+    if (call->entropy.data)
+        entropy_sums(rows, r, scratch);
 }
 
 static void general_rows_statistics(const struct crossent_softmax *call, struct rows *rows,
@@ -224,34 +324,46 @@ static void general_rows_statistics(const struct crossent_softmax *call, struct 
         general_row(call, rows, r, scratch);
 }
 
+/* Cross-entropy ce of class i and its factors f, q (focal_factors); p_j = inverse * e_j. */
+static double class_factors(const struct crossent_softmax *call, const struct rows *rows,
+                            const struct scratch *scratch, size_t r, size_t i, double inverse,
+                            double log_sum, double *ce, double *q)
+{
+    const int anchor = i == (size_t)rows->anchor[r];
+    const double x = (double)((const T *)rows->x[r])[i];
+    double f, p = anchor ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * inverse;
+    *ce = anchor ? log_sum : (rows->at_anchor[r] - x) + log_sum;
+    focal_factors(exp_one_f64, log_one_f64, call->focal_alpha ? call->focal_alpha[i] : 1,
+                  call->focal_gamma, p, anchor ? rows->rest[r] : 1 - p, *ce, &f, q);
+    return f;
+}
+
 /* Each class's share t_j of the loss, weighted by its focal factor: the loss is sum of t_j f_j
  * ce_j, and its gradient that of a soft target t_j q_j. */
 static void focal_targets(const struct crossent_softmax *call, struct rows *rows, size_t r,
                           struct scratch *scratch)
 {
-    const T *t = rows->t[r], *x = (const T *)rows->x[r], *e = rows->exps[r];
+    const T *t = rows->t[r];
     T *to = scratch->staged_target[r];
     const size_t k = (size_t)rows->anchor[r];
-    double loss = 0, others = 0;
+    double anchor = 0;
+    struct pair loss = {0, 0}, others = {0, 0};
     for (size_t i = 0; i < rows->classes; i++) {
-        double share = (double)t[i] + ((int64_t)i == rows->label[r] ? rows->label_share[r] : 0);
-        double p = i == k ? rows->anchor_p[r]
-                          : (double)e[i] * rows->scale[r] * block_factor(rows, scratch, r, i);
-        double ce = i == k ? rows->loss[r] : (rows->at_anchor[r] - (double)x[i]) + rows->loss[r];
-        double f, q;
-        focal_factors(exp_one_f64, log_one_f64, call->focal_alpha ? call->focal_alpha[i] : 1,
-                      call->focal_gamma, p, i == k ? rows->rest[r] : 1 - p, ce, &f, &q);
-        loss += share == 0 ? 0 : share * f * ce;
+        double own = (int64_t)i == rows->label[r] ? pair_value(rows->label_share[r]) : 0;
+        double share = (double)t[i] + own;
+        double ce, q, f = class_factors(call, rows, scratch, r, i, rows->scale[r], rows->loss[r],
+                                        &ce, &q);
+        two_sum_into(&loss.hi, &loss.lo, share == 0 ? 0 : share * f * ce);
         to[i] = (T)(share * q);
         if (i == k)
-            rows->t_anchor[r] = share * q;
+            anchor = share * q;
         else
-            others += share * q;
+            two_sum_into(&others.hi, &others.lo, share * q);
     }
     rows->t[r] = to;
-    rows->t_others[r] = others;
-    rows->focal_loss[r] = loss;
-    rows->label_share[r] = 0;
+    rows->focal_loss[r] = pair_value(loss);
+    rows->label_share[r] = (struct pair){0, 0};
+    set_target_sums(rows, r, (struct pair){anchor, 0}, others);
 }
 
 /* to_j = a p_j - b t_j for a block; e_j * scale = p_j */
@@ -282,32 +394,74 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
                           block_factor(rows, scratch, r, base), rows->b[r]);
     int64_t label = rows->label[r];
     if (t && label >= 0)      /* the label's own share is not in t */
-        to[label] -= (T)(rows->b[r] * rows->label_share[r]);
+        to[label] -= (T)(rows->b[r] * pair_value(rows->label_share[r]));
     to[k] = (T)rows->anchor_gradient[r];
     if (call->softcap != 0)
         for (size_t i = 0; i < n; i++)
             to[i] *= ((const T *)scratch->slope[r])[i];
 }
 
+/* What the rule makes of p (1 - p). */
+static double hessian_factor(enum crossent_hessian rule, size_t classes)
+{
+    if (rule == CROSSENT_FRIEDMAN)
+        return classes > 1 ? (double)classes / (double)(classes - 1) : 1;
+    return rule == CROSSENT_UPPER ? 2 : 1;
+}
+
 static void hessian_elements(const struct crossent_softmax *call, const struct rows *rows, size_t r,
                             const struct scratch *scratch, T *to)
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
-    const T *e = rows->exps[r], *t = rows->t[r];
-    const double a = rows->hessian[r], sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
+    const T *t = rows->t[r];
+    const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
+    const double a = rows->hessian[r] * hessian_factor(call->hessian_rule, rows->classes_left[r]);
     const int64_t label = rows->label[r];
     for (size_t i = 0; i < n; i++) {
-        double f = block_factor(rows, scratch, r, i);
-        double p = i == k ? rows->anchor_p[r] : (double)e[i] * rows->inverse[r] * f;
+        double p = i == k ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * rows->inverse[r];
         double q = i == k ? rows->rest[r] : 1 - p;
         if (call->hessian_rule == CROSSENT_RESIDUAL) {
             double target = (t ? (double)t[i] : 0) +
-                            ((int64_t)i == label ? (t ? rows->label_share[r] : 1) : 0);
+                            ((int64_t)i == label ? (t ? rows->label_share[r].hi : 1) : 0);
             double gap = i == k && target == sum ? sum * q : fabs(sum * p - target);
             to[i] = (T)(a * gap);
         } else {
             to[i] = (T)(a * sum * p * q);
         }
+    }
+}
+
+/* H v = c p o (v - <p, v>) + z p <p, v> (options.c). With k the anchor, of largest p, d = v - v_k:
+ *     v_j - <p, v> = d_j - sum of p_i d_i,    v_k - <p, v> = -sum of p_i d_i
+ * so that what all of v has in common, and p_k close to 1, cancel nothing. */
+static void write_hessian_vector(const struct crossent_softmax *call, const struct rows *rows,
+                                 size_t r, const struct scratch *scratch)
+{
+    const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    const T *v = load_any(rows->vector_at[r], call->vector.step, call->vector.dtype, n,
+                          scratch->slope[r]);
+    double others, c = rows->curvature[r], z = rows->lse_curvature[r], v_k = (double)v[k];
+    double mean = 0 - rows->inverse[r] * weighed_distances(rows, r, scratch, v, k, &others);
+    for (size_t i = 0; i < n; i++) {
+        double p = i == k ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * rows->inverse[r];
+        double centred = i == k ? 0 - mean : ((double)v[i] - v_k) - mean;
+        double value = p == 0 ? 0 : p * (c * centred + (z == 0 ? 0 : z * (v_k + mean)));
+        store_any(rows->out[r] + (ptrdiff_t)i * call->out.step, call->out.dtype, value);
+    }
+}
+
+/* d loss / d t_j = w_j f_j (-log p_j), t before smoothing, which leaves the kept share of it. */
+static void write_target_gradient(const struct crossent_softmax *call, const struct rows *rows,
+                                  size_t r, const struct scratch *scratch)
+{
+    const double kept = pair_value(rows->kept_share[r]);
+    const double a = call->coefficient * rows->upstream[r] * rows->sample[r] * kept;
+    for (size_t i = 0; i < rows->classes; i++) {
+        double ce, q, w = call->class_weight ? call->class_weight[i] : 1;
+        double f = class_factors(call, rows, scratch, r, i, rows->inverse[r], rows->log_sum[r],
+                                 &ce, &q);
+        store_any(rows->target_gradient_at[r] + (ptrdiff_t)i * call->target_gradient.step,
+                  call->target_gradient.dtype, a * w * f == 0 ? 0 : a * w * f * ce);
     }
 }
 
@@ -317,24 +471,16 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
 {
     const size_t n = rows->classes;
     T *to = scratch->staged[r];
-    if (call->target_gradient.data) {
-        /* d loss / d t_j = weight_j (logsumexp - x_j), with t before smoothing */
-        const T *x = (const T *)rows->x[r];
-        double a = rows->b[r] * (1 - call->label_smoothing) *
-                   (call->temperature == 0 ? 1 : call->temperature);
-        for (size_t i = 0; i < n; i++) {
-            double w = call->class_weight ? call->class_weight[i] : 1;
-            double d = (rows->at_anchor[r] - (double)x[i]) + rows->log_sum[r];
-            store_any(rows->target_gradient_at[r] + (ptrdiff_t)i * call->target_gradient.step,
-                      call->target_gradient.dtype, a * w * d);
-        }
-    }
+    if (call->target_gradient.data)
+        write_target_gradient(call, rows, r, scratch);
     if (call->hessian.data) {
         hessian_elements(call, rows, r, scratch, to);
         for (size_t i = 0; i < n; i++)
             store_any(rows->hessian_at[r] + (ptrdiff_t)i * call->hessian.step, call->hessian.dtype,
                       (double)to[i]);
     }
+    if (call->output == CROSSENT_HESSIAN_VECTOR)
+        write_hessian_vector(call, rows, r, scratch);
     if (call->output != CROSSENT_GRADIENT)
         return;
     general_gradient(call, rows, r, scratch, to);

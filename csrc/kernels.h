@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "crossent.h"
+#include "pairs.h"
 #include "probabilities.h"
 
 enum {
@@ -30,6 +31,7 @@ struct rows {
     size_t source[GROUP];
     int64_t label[GROUP];        /* -1 where there is none */
     double weight[GROUP], sample[GROUP];  /* of the label's loss; of the row as a whole */
+    double weight_low[GROUP];             /* what rounding cut off weight */
     double upstream[GROUP];
     int altered;                 /* source, weight or sample are not those of rows that all count */
     const char *x[GROUP];
@@ -47,6 +49,7 @@ struct rows {
 
     /* What the epilogue makes of them. */
     double loss[GROUP];          /* logsumexp(x) - x_anchor; the driver makes it the row's loss */
+    double loss_low[GROUP];      /* what rounding cut off it; for double alone */
     double scale[GROUP];         /* p_j = scale * e_j for j != anchor; later gradient_j */
     double rest[GROUP];          /* 1 - p_anchor */
     double anchor_p[GROUP];      /* p_anchor */
@@ -55,19 +58,24 @@ struct rows {
 
     /* Rows of general_rows.inc.h: their target t beside the label's own share of it, and what there
      * is besides. */
-    const void *t[GROUP];
-    double label_share[GROUP];
-    double distance[GROUP];      /* sum of t_j (x_anchor - x_j), the label's share included */
+    const void *t[GROUP], *t_low[GROUP];
+    struct pair label_share[GROUP];
+    struct pair kept_share[GROUP];   /* of the target, under smoothing */
+    size_t classes_left[GROUP];  /* by the mask */
+    struct pair distance[GROUP]; /* sum of t_j (x_anchor - x_j), the label's share included */
+    struct pair t_sum[GROUP];
     double t_others[GROUP], t_anchor[GROUP];
-    double label_distance[GROUP];/* x_anchor - x_label */
+    double label_exp[GROUP];     /* e_label */
     double focal_loss[GROUP];
     double log_sum[GROUP];       /* logsumexp(x) - x_anchor */
     double inverse[GROUP];       /* p_j = inverse * e_j */
     double b[GROUP];             /* gradient_j = scale e_j - b t_j */
     double hessian[GROUP];       /* factor of the Hessian's diagonal */
+    double curvature[GROUP], lse_curvature[GROUP];   /* of the Hessian times a vector (options.c) */
     double probability[GROUP], entropy[GROUP];
+    double top_others[GROUP];    /* sum of e_j / e_top, j != top, the largest; 0: see log_sum */
     int64_t argmax[GROUP];
-    char *hessian_at[GROUP], *target_gradient_at[GROUP];
+    char *hessian_at[GROUP], *target_gradient_at[GROUP], *vector_at[GROUP];
     size_t fault_column[GROUP];  /* of a row with a logit that has no loss, or SIZE_MAX */
 };
 
@@ -81,7 +89,8 @@ struct scratch {
     double *factors;                       /* block_count(classes) for each row, of long rows */
     /* classes elements for each row of general_rows.inc.h */
     void *staged[GROUP], *staged_target[GROUP], *slope[GROUP];
-    const void *shared_target;             /* the target beside the label's, if it is every row's */
+    void *target_low[GROUP];               /* what rounding cut off the target, for double alone */
+    const void *shared_target, *shared_low;/* the target beside the label's, if it is every row's */
 };
 
 /* Elements of a binary loss with options on their way through a kernel, WIDEST at a time. */

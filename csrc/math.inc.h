@@ -108,20 +108,23 @@ INLINE vec exp_negative(vec a)
     return exp_scaled(vset(0) - a, exp_range(vset(0))) * vset(UNSCALE);
 }
 
-/* top + rest + log(1 + f), f in [-1/4, 1/2]; |top| >= |f| or top = 0. */
-INLINE vec log_near(vec top, vec rest, vec f)
+/* top + rest + log(1 + f), f in [-1/4, 1/2]; |top| >= |f| or top = 0. `lost` is what the last
+ * addition cuts off. */
+INLINE vec log_near(vec top, vec rest, vec f, vec *lost)
 {
-    vec hi = top + f, lost = (top - hi) + f;
-    return hi + vfma(f * f, poly(LOG1P, COUNT(LOG1P), f), rest + lost);
+    vec hi = top + f, low = (top - hi) + f;
+    vec tail = vfma(f * f, poly(LOG1P, COUNT(LOG1P), f), rest + low), sum = hi + tail;
+    *lost = (hi - sum) + tail;
+    return sum;
 }
 
 /* k ln2 + log(1 + f) + low, f in [-1/4, 1/2], low a correction to f.
  * Its error is that of log1p_pair. */
-INLINE vec log_parts(vec k, vec f, vec low)
+INLINE vec log_parts(vec k, vec f, vec low, vec *lost)
 {
     vec slope = vfma(vset((T)0.75), f, vset(-1)) * f;   /* 1/(1 + f) - 1, within 0.04 */
     low = vfma(slope, low, low);
-    return log_near(k * vset(LN2_TOP), vfma(k, vset(LN2_REST), low), f);
+    return log_near(k * vset(LN2_TOP), vfma(k, vset(LN2_REST), low), f, lost);
 }
 
 /* log(1 + v), 0 <= v <= 1, NaN for NaN.
@@ -131,21 +134,21 @@ INLINE vec log1p_unit(vec v)
 {
     const vec zero = vset(0);
     mask small = vless(v, vset((T)0.5));
-    vec half = vfma(v, vset((T)0.5), vset((T)-0.5)); /* 1 + v = 2 (1 + (v - 1)/2), exactly */
+    vec lost, half = vfma(v, vset((T)0.5), vset((T)-0.5)); /* 1 + v = 2 (1 + (v - 1)/2), exactly */
     return log_near(vselect(small, zero, vset(LN2_TOP)), vselect(small, zero, vset(LN2_REST)),
-                    vselect(small, v, half));
+                    vselect(small, v, half), &lost);
 }
 
 /* log(1 + v + low) for v > -0.7, low within an ulp of v.
  * Largest error, double: 1.153 ulp at 0x1.fb042f07ba62cp-2, low = 0x0p+0 */
-INLINE vec log1p_pair(vec v, vec low)
+INLINE vec log1p_pair(vec v, vec low, vec *lost)
 {
     const vec one = vset(1);
     vec u = one + v, back = u - one, k;
     low = low + ((one - (u - back)) + (v - back));
     vec m = vsplit(u, &k);
     vec shrink = vpow2(vset(ROUNDER + (T)EXPONENT_BIAS) - k);   /* 2^-k */
-    return log_parts(k, m - one, low * shrink);
+    return log_parts(k, m - one, low * shrink, lost);
 }
 
 /* tanh(x) = sign(x) m / (m + 2), m = e^(2|x|) - 1 = 2^n s + (2^n - 1) where e^r = 1 + s: nothing

@@ -7,7 +7,11 @@
  *                q          = f + alpha gamma p_k (1 - p_k)^(gamma - 1) ce
  * soft targets   loss       = s (sum of t_j (x_k - x_j) + T ce) + s lambda lse^2
  *                gradient_j = a s (T + 2 lambda lse) p_j - a s t_j
- *                gradient_k = a s ((T - t_k) - T (1 - p_k)) + 2 a s lambda lse p_k
+ *                gradient_k = a s (T p_k - t_k) + 2 a s lambda lse p_k
+ *                (class weights are in t; where smoothing weighs whole rows, w stands for s before t)
+ *
+ * Hessian        H v = c p o (v - <p, v>) + z p <p, v>    without focal factor
+ *                c = a w (labels) or a s T, plus 2 a s lambda lse;    z = 2 a s lambda
  *
  * 1 - p_k comes from the epilogue as a sum of positive terms, so the focal factor is exact where
  * p_k rounds to 1; (1 - p_k)^(gamma - 1) ce is formed as (1 - p_k)^gamma (ce / (1 - p_k)), whose
@@ -17,13 +21,16 @@
 
 #include <math.h>
 
+#include "pairs.h"
+
 int needs_general_rows(const struct crossent_softmax *call)
 {
     int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
     int half = call->logits.dtype == CROSSENT_F16 || call->logits.dtype == CROSSENT_BF16;
     return soft || half || call->class_mask.data || call->label_smoothing != 0 ||
            call->temperature != 0 || call->softcap != 0 || call->accumulate ||
-           call->hessian.data || call->target_gradient.data || call->entropy.data ||
+           call->hessian.data || call->output == CROSSENT_HESSIAN_VECTOR ||
+           call->target_gradient.data || call->entropy.data ||
            call->argmax.data || call->correct.data || call->nonfinite != CROSSENT_PROPAGATE;
 }
 
@@ -48,6 +55,18 @@ static void label_focal(const struct crossent_softmax *call, const struct kernel
                   rows->rest[r], rows->loss[r], f, q);
 }
 
+/* logsumexp(x) - x_anchor */
+static struct pair own_loss(const struct crossent_softmax *call, const struct rows *rows, size_t r)
+{
+    int low = call->logits.dtype == CROSSENT_F64 && isfinite(rows->loss[r]);
+    return (struct pair){rows->loss[r], low ? rows->loss_low[r] : 0};
+}
+
+static struct pair row_weight(const struct rows *rows, size_t r)
+{
+    return (struct pair){rows->weight[r], rows->weight_low[r]};
+}
+
 static void label_row(const struct crossent_softmax *call, const struct kernels *kernels,
                       struct rows *rows, size_t r)
 {
@@ -57,9 +76,10 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
     rows->probability[r] = rows->anchor_p[r];
     rows->inverse[r] = inverse;
     rows->log_sum[r] = rows->loss[r];
-    rows->hessian[r] = a * w;
+    rows->hessian[r] = rows->curvature[r] = a * w;
+    rows->lse_curvature[r] = 0;
     rows->b[r] = a * w;
-    rows->loss[r] *= w * f;
+    rows->loss[r] = pair_value(pair_product(row_weight(rows, r), own_loss(call, rows, r))) * f;
     rows->scale[r] = a * w * q * inverse;
     rows->anchor_gradient[r] = 0 - a * w * q * rows->rest[r];
     if (call->z_loss != 0) {
@@ -67,31 +87,59 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
         rows->loss[r] += s * call->z_loss * lse * lse;
         rows->scale[r] = (a * w * q + z) * inverse;
         rows->anchor_gradient[r] += z * rows->anchor_p[r];
+        rows->curvature[r] += z;
+        rows->lse_curvature[r] = 2 * a * s * call->z_loss;
     }
 }
 
-static void soft_row(const struct crossent_softmax *call, const struct kernels *kernels,
-                     struct rows *rows, size_t r)
+/* T p_k - t_k = (T - t_k) - T (1 - p_k): the difference of the smaller numbers. */
+static double anchor_gap(const struct rows *rows, size_t r, double sum)
 {
-    double s = call->smoothing_by_target ? rows->weight[r] : rows->sample[r];
-    double a = call->coefficient * rows->upstream[r] * s, ce = rows->loss[r];
-    double inverse = rows->scale[r], lse = rows->logsumexp[r];
-    double sum = rows->t_others[r] + rows->t_anchor[r];
+    double p = sum * rows->anchor_p[r], rest = sum * rows->rest[r];
+    double t = rows->t_anchor[r], others = rows->t_others[r];
+    return p + t < rest + others ? p - t : others - rest;
+}
+
+static void soft_row(const struct crossent_softmax *call, struct rows *rows, size_t r)
+{
+    const double s = rows->sample[r], slope = call->coefficient * rows->upstream[r];
+    const struct pair w = weighs_by_target(call) ? row_weight(rows, r) : (struct pair){s, 0};
+    const struct pair total = rows->t_sum[r], ce = own_loss(call, rows, r);
+    const double a = slope * w.hi, sum = pair_value(total);
+    const double inverse = rows->scale[r], lse = rows->logsumexp[r];
+    const struct pair pull = pair_product(pair_product((struct pair){slope, 0}, w), total);
+    struct pair loss = rows->distance[r];
+    if (has_focal(call))
+        loss = (struct pair){rows->focal_loss[r], 0};
+    else if (sum != 0)
+        loss = pair_add(loss, pair_product(total, ce));
     rows->inverse[r] = inverse;
-    rows->log_sum[r] = ce;
+    rows->log_sum[r] = ce.hi;
     rows->hessian[r] = rows->b[r] = a;
-    rows->loss[r] = s * (has_focal(call) ? rows->focal_loss[r]
-                                         : rows->distance[r] + (sum == 0 ? 0 : sum * ce));
+    rows->curvature[r] = a * sum;
+    rows->lse_curvature[r] = 0;
+    rows->loss[r] = pair_value(pair_product(w, loss));
     if (rows->label[r] >= 0)
-        rows->probability[r] = kernels->exp(-ce - rows->label_distance[r]);
-    rows->scale[r] = a * sum * inverse;
-    rows->anchor_gradient[r] = a * (rows->t_others[r] - sum * rows->rest[r]);
+        rows->probability[r] = rows->label[r] == rows->anchor[r] ? rows->anchor_p[r]
+                                                                 : rows->label_exp[r] * inverse;
+    rows->scale[r] = pair_value(pair_product(pull, (struct pair){inverse, 0}));
+    rows->anchor_gradient[r] = a * anchor_gap(rows, r, sum);
     if (call->z_loss != 0) {
-        double z = 2 * a * call->z_loss * lse;
+        double z = 2 * slope * s * call->z_loss * lse;
         rows->loss[r] += s * call->z_loss * lse * lse;
         rows->scale[r] = (a * sum + z) * inverse;
         rows->anchor_gradient[r] += z * rows->anchor_p[r];
+        rows->curvature[r] += z;
+        rows->lse_curvature[r] = 2 * slope * s * call->z_loss;
     }
+}
+
+/* sum of p_j (-log p_j) = (logsumexp - x_top) + sum of p_j (x_top - x_j): terms of one sign. */
+static void finish_entropy(const struct kernels *kernels, struct rows *rows, size_t r)
+{
+    struct pair others = {rows->top_others[r], 0};
+    double log_sum = others.hi == 0 ? rows->log_sum[r] : pair_log1p(kernels->log, others);
+    rows->entropy[r] = log_sum + rows->entropy[r] * rows->inverse[r];
 }
 
 /* No option at all: loops that the compiler turns into vectors. */
@@ -115,15 +163,17 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
     }
     for (size_t r = 0; r < rows->count; r++)
         if (rows->t[r])
-            soft_row(call, kernels, rows, r);
+            soft_row(call, rows, r);
         else
             label_row(call, kernels, rows, r);
     for (size_t r = 0; call->entropy.data && r < rows->count; r++)
-        rows->entropy[r] = rows->entropy[r] * rows->inverse[r] + rows->log_sum[r];
+        finish_entropy(kernels, rows, r);
     for (size_t r = 0; call->temperature != 0 && r < rows->count; r++) {
         rows->scale[r] /= call->temperature;
         rows->b[r] /= call->temperature;
         rows->anchor_gradient[r] /= call->temperature;
         rows->hessian[r] /= call->temperature * call->temperature;
+        rows->curvature[r] /= call->temperature * call->temperature;
+        rows->lse_curvature[r] /= call->temperature * call->temperature;
     }
 }

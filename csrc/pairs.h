@@ -23,6 +23,20 @@ static inline struct pair pair_add(struct pair a, struct pair b)
     return pair_of(s.hi, s.lo + (a.lo + b.lo));
 }
 
+/* a b, but for what is below both parts. */
+static inline struct pair pair_product(struct pair a, struct pair b)
+{
+    double p = a.hi * b.hi, lost = fma(a.hi, b.hi, -p) + (a.hi * b.lo + a.lo * b.hi);
+    return (struct pair){p, isfinite(p) ? lost : 0};
+}
+
+/* a / d */
+static inline struct pair pair_quotient(struct pair a, struct pair d)
+{
+    double q = a.hi / d.hi, lost = (fma(-q, d.hi, a.hi) + (a.lo - q * d.lo)) / d.hi;
+    return (struct pair){q, isfinite(q) ? lost : 0};
+}
+
 static inline double pair_value(struct pair a) { return a.hi + a.lo; }
 
 /* log(p * 2^exponent), for p >= 0 of any size and |exponent| < 2^10. */

@@ -28,7 +28,7 @@ static void log_many(double *x, size_t n)
     for (size_t i = 0; i < n; i += LANES) {
         const int whole = i + LANES <= n;
         vec k, m = vsplit(whole ? vload(x + i) : vload_part(x + i, n - i, vset(1)), &k);
-        vec log = log_parts(k, m - vset(1), vset(0));
+        vec lost, log = log_parts(k, m - vset(1), vset(0), &lost);
         if (whole)
             vstore(x + i, log);
         else

@@ -279,6 +279,15 @@ static void write_piece(const struct sigmoid_run *run, size_t first, struct elem
             copy_elements(run, arrays[i], first, e->count, results[i], CROSSENT_F64, 1);
 }
 
+/* Every derivative times `vector`: the Hessian is diagonal. */
+static void multiply_by(const struct sigmoid_run *run, const struct crossent_array *vector,
+                        size_t first, struct elements *e)
+{
+    copy_elements(run, vector, first, e->count, e->gradient, CROSSENT_F64, 0);
+    for (size_t i = 0; i < e->count; i++)
+        e->upstream[i] = (run->call->options->upstream.data ? e->upstream[i] : 1) * e->gradient[i];
+}
+
 static void pieces_task(void *context, size_t begin, size_t end)
 {
     struct sigmoid_run *run = context;
@@ -301,6 +310,8 @@ static void pieces_task(void *context, size_t begin, size_t end)
             copy_elements(run, &o->pos_weight, first, e.count, e.positive, CROSSENT_F64, 0);
         if (o->upstream.data)
             copy_elements(run, &o->upstream, first, e.count, e.upstream, CROSSENT_F64, 0);
+        if (o->vector.data)
+            multiply_by(run, &o->vector, first, &e);
         sum->partial.sum = run->kernels->binary_loss(call, &e);
         write_piece(run, first, &e);
     }

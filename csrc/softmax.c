@@ -79,16 +79,22 @@ static void read_doubles(const struct crossent_softmax *call, const struct cross
 }
 
 /* The weight of a row of soft targets: the mean of the class weights under its target. */
-static double soft_weight(const struct crossent_softmax *call, const char *t)
+static struct pair soft_weight(const struct crossent_softmax *call, const char *t)
 {
-    double sum = 0, weighted = 0, value;
+    struct pair sum = {0, 0}, weighted = {0, 0};
     for (size_t j = 0; j < call->classes; j++) {
-        const void *p = t + (ptrdiff_t)j * call->target.step;
-        value = call->target.dtype == CROSSENT_F64 ? *(const double *)p : (double)*(const float *)p;
-        sum += value;
-        weighted += value * call->class_weight[j];
+        struct pair one = {target_at(call, t, j), 0}, weight = {call->class_weight[j], 0};
+        sum = pair_add(sum, one);
+        weighted = pair_add(weighted, pair_product(one, weight));
     }
-    return sum == 0 ? 1 : weighted / sum;
+    return sum.hi == 0 ? (struct pair){1, 0} : pair_quotient(weighted, sum);
+}
+
+static void weigh_row(struct rows *rows, size_t i, struct pair class_weight)
+{
+    struct pair weight = pair_product((struct pair){rows->weight[i], 0}, class_weight);
+    rows->weight[i] = pair_value(weight);
+    rows->weight_low[i] = (weight.hi - rows->weight[i]) + weight.lo;
 }
 
 /* Labels and weights of the n rows from `row` on. A row that takes no part has sample weight 0. */
@@ -110,12 +116,13 @@ static void row_weights(const struct softmax_run *run, size_t row, size_t n,
     for (size_t i = 0; i < n; i++) {
         int64_t label = rows->label[i];
         rows->weight[i] = rows->sample[i];
+        rows->weight_low[i] = 0;
         if (!(rows->sample[i] >= 0)) {
             partial_fault(partial, CROSSENT_BAD_WEIGHT, row + i, 0);
             rows->sample[i] = 0;
         }
         if (soft && rows->sample[i] != 0) {
-            rows->weight[i] *= soft_weight(call, p[i]);
+            weigh_row(rows, i, soft_weight(call, p[i]));
             rows->sample[i] *= rows->weight[i] != 0;
         }
         if (!run->labels || rows->sample[i] == 0)
@@ -126,7 +133,7 @@ static void row_weights(const struct softmax_run *run, size_t row, size_t n,
             partial_fault(partial, CROSSENT_BAD_LABEL, row + i, 0);
             rows->sample[i] = 0;
         } else if (call->class_weight) {
-            rows->weight[i] *= call->class_weight[label];
+            weigh_row(rows, i, (struct pair){call->class_weight[label], 0});
             if (rows->weight[i] == 0)
                 rows->sample[i] = 0;
         }
@@ -180,6 +187,7 @@ static void reset_rows(struct rows *rows)
     for (size_t i = 0; i < GROUP; i++) {
         rows->source[i] = i;
         rows->weight[i] = rows->sample[i] = rows->upstream[i] = 1;
+        rows->weight_low[i] = 0;
     }
     rows->altered = 0;
 }
@@ -227,6 +235,7 @@ static void those_that_take_part(const struct softmax_run *run, size_t row, size
         rows->source[kept] = i;
         rows->anchor[kept] = rows->label[kept] = rows->label[i];
         rows->weight[kept] = rows->weight[i];
+        rows->weight_low[kept] = rows->weight_low[i];
         rows->sample[kept++] = rows->sample[i];
     }
     rows->count = kept;
@@ -271,6 +280,7 @@ static void general_group(const struct softmax_run *run, size_t n, const struct 
     gather_pointers(call, &call->target, cursor, n, rows, target);
     gather_pointers(call, &call->hessian, cursor, n, rows, rows->hessian_at);
     gather_pointers(call, &call->target_gradient, cursor, n, rows, rows->target_gradient_at);
+    gather_pointers(call, &call->vector, cursor, n, rows, rows->vector_at);
     for (size_t r = 0; r < rows->count; r++)
         run->typed->stage(call, rows, r, mask[r], run->labels ? NULL : target[r], scratch);
     rows->x_step = (ptrdiff_t)run->size;
@@ -411,7 +421,7 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
     const struct crossent_softmax *call = run->call;
     size_t row_bytes = (call->classes * run->size + 63) / 64 * 64;
     int keeps = call->output == CROSSENT_GRADIENT || call->output == CROSSENT_SOFTMAX;
-    int needed = run->general ? 4 : keeps && call->classes > TILE_CLASSES &&
+    int needed = run->general ? 5 : keeps && call->classes > TILE_CLASSES &&
                                     call->out.step != (ptrdiff_t)run->size;
     char *memory = needed ? malloc(run->group * row_bytes * (size_t)needed) : NULL;
     run->no_memory |= needed && !memory;
@@ -422,6 +432,7 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
             scratch->staged[r] = row + row_bytes;
             scratch->staged_target[r] = row + 2 * row_bytes;
             scratch->slope[r] = row + 3 * row_bytes;
+            scratch->target_low[r] = row + 4 * row_bytes;
         }
     }
     return memory;

@@ -87,17 +87,28 @@ INLINE void totals_clear(struct F(totals) *sum)
         sum->hi[i] = sum->lo[i] = vset_f64(0);
 }
 
+/* Adds to part `part` of the lanes h. */
+INLINE void totals_add_part(struct F(totals) *sum, int h, int part, vec_f64 term)
+{
+    vec_f64 *hi = &sum->hi[h * PARTS + part], *lo = &sum->lo[h * PARTS + part], s = *hi + term;
+    if (IS_DOUBLE) {
+        vec_f64 back = s - *hi;
+        *lo = *lo + ((*hi - (s - back)) + (term - back));
+    }
+    *hi = s;
+}
+
 INLINE void totals_add(struct F(totals) *sum, int h, vec v)
 {
-    for (int part = 0; part < PARTS; part++) {
-        vec_f64 *hi = &sum->hi[h * PARTS + part], *lo = &sum->lo[h * PARTS + part];
-        vec_f64 term = vwiden(v, part), s = *hi + term;
-        if (IS_DOUBLE) {
-            vec_f64 back = s - *hi;
-            *lo = *lo + ((*hi - (s - back)) + (term - back));
-        }
-        *hi = s;
-    }
+    for (int part = 0; part < PARTS; part++)
+        totals_add_part(sum, h, part, vwiden(v, part));
+}
+
+/* Adds what is small beside the terms. */
+INLINE void totals_add_low(struct F(totals) *sum, int h, int part, vec_f64 low)
+{
+    vec_f64 *lo = &sum->lo[h * PARTS + part];
+    *lo = *lo + low;
 }
 
 INLINE double totals_value(struct F(totals) *sum)
@@ -109,4 +120,20 @@ INLINE double totals_value(struct F(totals) *sum)
         }
     double hi = vsum_f64(sum->hi[0]), lo = vsum_f64(sum->lo[0]);
     return isfinite(hi) ? hi + lo : hi;
+}
+
+/* The same, of which nothing is cut off. */
+INLINE struct pair totals_pair(struct F(totals) *sum)
+{
+    struct pair total = {0, 0};
+    for (int i = 0; i < HALVES * PARTS; i++) {
+        double hi[LANES_f64], lo[LANES_f64];
+        vstore_f64(hi, sum->hi[i]);
+        vstore_f64(lo, sum->lo[i]);
+        for (int l = 0; l < LANES_f64; l++) {
+            total = pair_add(total, (struct pair){hi[l], 0});
+            total.lo += isfinite(hi[l]) ? lo[l] : 0;
+        }
+    }
+    return total;
 }

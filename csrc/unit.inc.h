@@ -14,8 +14,11 @@
 #include "half.h"
 #include "kernels.h"
 #include "names.h"
+#include "options.h"
+#include "pairs.h"
 #include "train_kernels.h"
 #include "train_names.h"
+#include "walk.h"
 
 /* The words of a formula: one call that is not inlined spills every register. */
 #define INLINE static inline __attribute__((always_inline))

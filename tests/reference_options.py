@@ -6,9 +6,11 @@ the softmax of x, target t (one-hot for a label), class weights w, sample weight
     t'   = w_j ((1 - e) t_j + e / K)               e: label_smoothing, K: classes kept
     loss = s (sum of t'_j alpha_j (1 - p_j)^gamma (-log p_j)  +  z_loss logsumexp(x)^2)
 
-The target has no share of classes that the mask leaves out. A row's weight is s times the mean of w
-under t; rows of weight 0 take no part. The reduced loss is the sum of the others over a divisor;
-its gradient that of the sum of upstream * loss over it.
+Where smoothing_weight is "target", and e > 0, the row's weight stands for w_j s. Classes that the mask
+leaves out have probability 0: a target with a share there has loss inf, and the gradient is that of a
+logit of -inf. A row's weight is s times the mean of w under t; rows of weight 0 take no part. The
+reduced loss is the sum of the others over a divisor; its gradient that of the sum of upstream * loss
+over it.
 """
 
 from types import SimpleNamespace
@@ -39,10 +41,11 @@ def softmax_cross_entropy(
     sample_weight=None,
     upstream=1.0,
     rule="exact",
+    vector=None,
 ):
-    """All results, and for each loss and derivative the `..._terms` that it is a sum of, absolute.
+    """All results; for the loss and each derivative the `..._terms` that it is a sum of, absolute.
 
-    Rows that take no part have loss 0, derivatives 0, no statistics (NaN, -1, False).
+    `product` is that of the Hessian with `vector`. Rows that take no part have loss 0, derivatives 0, no statistics (NaN, -1, False).
     """
     x = np.moveaxis(np.asarray(logits), axis, -1)
     shape, classes = x.shape[:-1], x.shape[-1]
@@ -66,13 +69,15 @@ def softmax_cross_entropy(
         temperature=LD(1 if temperature is None else temperature),
         rule=rule,
     )
+    v = np.zeros(x.shape) if vector is None else np.moveaxis(vector, axis, -1)
     s = np.broadcast_to(np.asarray(1 if sample_weight is None else sample_weight, LD), shape).copy()
     u = np.broadcast_to(np.asarray(upstream, LD), shape)
     if labels:
         s[np.isin(target, ignore_index)] = 0
 
     per_row = ("loss", "loss_terms", "logsumexp", "probability", "entropy")
-    wide = ("grad", "grad_terms", "hess", "hess_terms", "target_grad", "target_grad_terms")
+    wide = ["grad", "hess", "target_grad", "product"]
+    wide += [f"{name}_terms" for name in wide]
     got = {name: np.zeros(shape, LD) for name in per_row}
     got |= {name: np.zeros(x.shape, LD) for name in wide}
     got["argmax"], got["correct"] = np.full(shape, -1), np.zeros(shape, bool)
@@ -84,7 +89,7 @@ def softmax_cross_entropy(
         if s[i] == 0 or row_weight == 0:
             continue
         weight, count = weight + row_weight, count + 1
-        row = one_row(x[i].astype(LD), t[i].astype(LD), mask[i], options)
+        row = one_row(x[i].astype(LD), t[i].astype(LD), mask[i], v[i].astype(LD), options)
         if labels:
             row["probability"] = np.exp(row["log_p"][target[i]])
             row["correct"] = row["argmax"] == target[i]
@@ -117,15 +122,15 @@ def target_weight(t, w):
     return (w * t).sum() / t.sum() if t.sum() else LD(1)
 
 
-def one_row(x, t, mask, o):
+def one_row(x, t, mask, v, o):
     """The row of sample weight 1; derivatives by the logits as they were given, of all classes."""
-    row_weight, keep = target_weight(t, o.w), np.flatnonzero(mask)
-    x, slope = x[keep] / o.temperature, np.ones(len(keep), LD)
+    row_weight, classes = target_weight(t, o.w), mask.sum()
+    x, slope = x / o.temperature, np.ones(len(x), LD)
     if o.softcap is not None:
         ratio = x / LD(o.softcap)
         x, slope = o.softcap * np.tanh(ratio), 1 / np.cosh(ratio) ** 2
-    slope /= o.temperature
-    t, w, alpha, classes = t[keep], o.w[keep], o.alpha[keep], len(keep)
+    x, slope = np.where(mask, x, -np.inf), np.where(mask, slope, 1) / o.temperature
+    size = np.abs(x[mask]).max()
 
     with np.errstate(divide="ignore"):
         top, others = x.argmax(), x.copy()
@@ -140,39 +145,44 @@ def one_row(x, t, mask, o):
         shared = e / (classes - 1) if e else LD(0)
     else:
         shared = e / classes
-    w = np.full(classes, row_weight) if o.by_target and e else w
-    t = w * (kept_share * t + shared)
+    w = np.full(len(x), row_weight) if o.by_target and o.smoothing else o.w
+    t = w * (kept_share * t + shared * mask)
 
-    factor = alpha * rest**o.gamma
-    losses = np.where(t == 0, 0, t * factor * -log_p)
+    factor = o.alpha * rest**o.gamma
     with np.errstate(divide="ignore", invalid="ignore"):
-        extra = alpha * o.gamma * p * rest ** (o.gamma - 1) * -log_p
+        losses = np.where(t == 0, 0, t * factor * -log_p)
+        extra = o.alpha * o.gamma * p * rest ** (o.gamma - 1) * -log_p
         slopes = factor + np.where(p * rest * o.gamma == 0, 0, extra)
     pull, push, z = t * slopes, p * (t * slopes).sum(), 2 * o.z_loss * lse * p
-    z_terms = 2 * o.z_loss * (np.abs(lse) + np.abs(x).max()) * p
+    z_terms = 2 * o.z_loss * (np.abs(lse) + size) * p
     curve = {
         "exact": t.sum() * p * rest,
         "upper": 2 * t.sum() * p * rest,
         "friedman": classes / LD(max(classes - 1, 1)) * t.sum() * p * rest,
         "residual": np.abs(t.sum() * p - t),
     }[o.rule]
-
-    def all_classes(values, elsewhere=0):
-        result = np.full(len(mask), elsewhere, LD)
-        result[keep] = values
-        return result
-
+    bend, v_top = t.sum() + 2 * o.z_loss * lse, v[top]
+    v = np.where(mask, v - v_top, 0)                # 0 at the top, whose p may be close to 1
+    mean = (p * v).sum()
+    spread, whole = np.abs(v - mean), v_top + mean
+    sizes = t.sum() + 2 * o.z_loss * (np.abs(lse) + size)
+    with np.errstate(invalid="ignore"):
+        by_target = np.where(kept_share * w * factor == 0, 0, kept_share * w * factor * -log_p)
     return {
         "loss": losses.sum() + o.z_loss * lse**2,
-        "loss_terms": np.abs(losses).sum() + o.z_loss * np.abs(x).max() ** 2 + o.z_loss * lse**2,
-        "grad": all_classes(slope * (push - pull + z)),
-        "grad_terms": all_classes((push + pull + z_terms) / o.temperature),
-        "hess": all_classes(curve / o.temperature**2),
-        "hess_terms": all_classes(2 * (t.sum() * p + t) / o.temperature**2),
-        "target_grad": all_classes(kept_share * w * factor * -log_p),
-        "target_grad_terms": all_classes(w * factor * (np.abs(x) + np.abs(lse))),
-        "log_p": all_classes(log_p, -np.inf),
+        "loss_terms": np.abs(losses).sum() + o.z_loss * size**2 + o.z_loss * lse**2,
+        "grad": slope * (push - pull + z),
+        "grad_terms": (push + pull + z_terms) / o.temperature,
+        "hess": curve / o.temperature**2,
+        "hess_terms": 2 * (t.sum() * p + t) / o.temperature**2,
+        "product": p * (bend * (v - mean) + 2 * o.z_loss * whole) / o.temperature**2,
+        "product_terms": p
+        * (sizes * (spread + (p * spread).sum()) + 2 * o.z_loss * np.abs(whole))
+        / o.temperature**2,
+        "target_grad": by_target,
+        "target_grad_terms": w * factor * (np.where(mask, np.abs(x), 0) + np.abs(lse)),
+        "log_p": log_p,
         "logsumexp": lse,
-        "entropy": np.where(p == 0, 0, p * -log_p).sum(),
-        "argmax": keep[top],
+        "entropy": np.where(p == 0, 0, p * np.where(mask, -log_p, 0)).sum(),
+        "argmax": top,
     }

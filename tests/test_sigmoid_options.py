@@ -250,7 +250,7 @@ def test_losses_keep_their_ulp_limits(kind, target, clip, dtype, isa, rng):
     want, slope, size, *_ = reference(kind, oracle.widen(x), oracle.widen(t), dtype, **given)
     wide = weight.astype(want.dtype)
     # float32 is computed in double; in float64 a share of a weight is one more rounding.
-    limit = 3 if dtype == np.float64 and target != "hard" else 2
+    limit = 2
     oracle.assert_close(loss, want * wide, dtype, limit, what="loss")
     oracle.assert_close(grad, slope * wide, dtype, 4, size * wide, what="gradient")
 

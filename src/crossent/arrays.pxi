@@ -185,6 +185,17 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
     return array
 
 
+cdef cnp.ndarray vector_array(object vector, cnp.ndarray logits, cnp.ndarray out):
+    """What a Hessian multiplies: of the logits' shape, and in memory `out` itself or apart from it."""
+    cdef cnp.ndarray array = floating_array(vector, "vector")
+    if not same_shape(array, logits):
+        raise ValueError(f"vector has shape {(<object>array).shape}; expected that of logits, "
+                         f"{(<object>logits).shape}")
+    if cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(out) or not same_layout(array, out):
+        check_disjoint(out, array, "vector")
+    return array
+
+
 cdef int too_many_dimensions(cnp.ndarray array) except -1:
     if cnp.PyArray_NDIM(array) > CROSSENT_MAX_DIMS:
         raise ValueError(f"logits have {cnp.PyArray_NDIM(array)} dimensions; expected at most "

@@ -20,7 +20,7 @@ cdef extern from "crossent.h" nogil:
         ptrdiff_t step
 
     enum crossent_output:
-        CROSSENT_NOTHING, CROSSENT_GRADIENT, CROSSENT_SOFTMAX, CROSSENT_LOG_SOFTMAX
+        CROSSENT_NOTHING, CROSSENT_GRADIENT, CROSSENT_HESSIAN_VECTOR, CROSSENT_SOFTMAX, CROSSENT_LOG_SOFTMAX
 
     enum crossent_hessian:
         CROSSENT_EXACT, CROSSENT_UPPER, CROSSENT_FRIEDMAN, CROSSENT_RESIDUAL
@@ -32,7 +32,7 @@ cdef extern from "crossent.h" nogil:
         size_t ndim
         size_t shape[CROSSENT_MAX_DIMS]
         size_t rows, classes
-        crossent_array logits, target, out, hessian, target_gradient
+        crossent_array logits, target, out, hessian, vector, target_gradient
         crossent_array loss, logsumexp, probability, entropy, argmax, correct
         crossent_array sample_weight, upstream, class_mask
         const double *class_weight
@@ -58,7 +58,7 @@ cdef extern from "crossent.h" nogil:
         CROSSENT_BINARY_CROSS_ENTROPY
 
     struct crossent_sigmoid_options:
-        crossent_array hessian, probability, correct
+        crossent_array hessian, vector, probability, correct
         crossent_array sample_weight, pos_weight, upstream
         const int64_t *ignore
         size_t ignored

@@ -219,6 +219,11 @@ cdef class _BinaryLoss(_Loss):
                                  "reduction='mean' or 'sum'")
             view_of_each(&to.upstream, upstream, "upstream", x, keep)
         to.accumulate = bool(extra.get("accumulate", False))
+        if "vector" in extra:
+            vector = vector_array(extra["vector"], x, extra["product"])
+            view_of_each(&to.vector, vector, "vector", x, keep)
+            view(&to.hessian, extra["product"], cnp.PyArray_NDIM(x) - 1)
+            return {}
         if "rule" in extra:
             to.hessian_rule = <crossent_hessian><int>extra["rule"]
             return self.aux_arrays(to, ("hessian",), ("hessian",), x)
@@ -286,15 +291,58 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
         >>> bce.grad_and_hess(np.zeros(2), np.array([0, 1]))
         (array([ 0.5, -0.5]), array([0.25, 0.25]))
         """
-        check_call_options(call_options)
-        if self._template.focal_gamma != 0:
-            raise ValueError("grad_and_hess with focal_gamma is not defined: its second derivative "
-                             "is not that of the rules; expected a loss without it")
-        if call_options.get("return_aux"):
-            raise TypeError("'return_aux' is not an option of grad_and_hess")
+        self.check_second_order("grad_and_hess", call_options)
         call_options["rule"] = one_of("rule", rule, ("exact", "upper", "friedman", "residual"))
         _, grad, aux = self.run(logits, target, out, True, call_options)
         return grad, aux["hessian"]
+
+    def hessian_vector(self, logits, target, vector, *, out=None, **call_options):
+        """The Hessian of the loss, with respect to the logits, times a vector.
+
+        The Hessian is diagonal: ``p (1 - p) * vector``, p = sigmoid(logits), weighted as the
+        gradient is.
+
+        Parameters
+        ----------
+        logits, target
+            As for `sigmoid_cross_entropy`.
+        vector : ndarray of the logits' shape
+        out : ndarray of the logits' shape and dtype, optional
+            Receives the product. May be the logits or `vector` themselves.
+
+        Returns
+        -------
+        ndarray of the logits' shape and dtype
+
+        Raises
+        ------
+        ValueError
+            With `focal_gamma`, whose second derivative is not of this form.
+
+        Examples
+        --------
+        >>> bce = crossent.SigmoidCrossEntropy(reduction="sum")
+        >>> bce.hessian_vector(np.zeros(2), np.array([0, 1]), np.array([1.0, -2.0]))
+        array([ 0.25, -0.5 ])
+        """
+        cdef cnp.ndarray x = floating_array(logits, "logits")
+        self.check_second_order("hessian_vector", call_options)
+        if call_options.get("accumulate"):
+            raise ValueError("accumulate is set; expected it with value_and_grad, not with "
+                             "hessian_vector")
+        call_options["vector"] = vector
+        call_options["product"] = output_array(out, x, binary_target(target))
+        self.run(x, target, None, False, call_options)
+        return call_options["product"]
+
+    cdef int check_second_order(self, str method, dict call_options) except -1:
+        check_call_options(call_options)
+        if self._template.focal_gamma != 0:
+            raise ValueError(f"{method} with focal_gamma is not defined: its second derivative is "
+                             "not that of the rules; expected a loss without it")
+        if call_options.get("return_aux"):
+            raise TypeError(f"'return_aux' is not an option of {method}")
+        return 0
 
 
 cdef SigmoidCrossEntropy default_sigmoid = SigmoidCrossEntropy()

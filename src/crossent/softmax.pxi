@@ -61,14 +61,14 @@ cdef int run_softmax(crossent_softmax *call) noexcept:
 
 
 cdef int merge_softmax(crossent_softmax *call) noexcept:
-    cdef crossent_array *arrays[14]
+    cdef crossent_array *arrays[15]
     if call.ndim < 2:
         return 0
     arrays[:] = [&call.logits, &call.target, &call.out, &call.loss, &call.hessian,
                  &call.target_gradient, &call.logsumexp, &call.probability, &call.entropy,
                  &call.argmax, &call.correct, &call.sample_weight, &call.upstream,
-                 &call.class_mask]
-    return merge_rows(&call.ndim, call.shape, arrays, 14)
+                 &call.class_mask, &call.vector]
+    return merge_rows(&call.ndim, call.shape, arrays, 15)
 
 
 cdef int check(int status, crossent_softmax *call, object target, object rows_shape) except -1:
@@ -317,25 +317,71 @@ cdef class SoftmaxCrossEntropy(_Loss):
         >>> hess
         array([[0.25, 0.25]])
         """
+        self.check_second_order("grad_and_hess", ("focal_gamma", "z_loss", "softcap"),
+                                "its diagonal is not that of the rules", call_options)
+        return self.second_order(logits, target, rule, None, out, call_options)
+
+    def hessian_vector(self, logits, target, vector, *, out=None, **call_options):
+        """The Hessian of the loss, with respect to the logits, times a vector.
+
+        Exact, without forming the matrix: for a row with p = softmax(logits) and target t it is
+        ``sum(t) * p * (v - p @ v)``, weighted as the gradient is. `z_loss` adds its own part.
+
+        Parameters
+        ----------
+        logits, target
+            As for `softmax_cross_entropy`.
+        vector : ndarray of the logits' shape, any floating dtype that logits may have
+            One v for each row.
+        out : ndarray of the logits' shape and dtype, optional
+            Receives the product. May be the logits or `vector` themselves.
+        **call_options
+            `sample_weight`, `class_mask`, `upstream`, as for `value_and_grad`.
+
+        Returns
+        -------
+        ndarray of the logits' shape and dtype
+            Entries are accurate to a few units in the last place of p_j times the largest
+            ``p_i |v_j - v_i|``. Rows that take no part get 0.
+
+        Raises
+        ------
+        ValueError
+            With `focal_gamma`, `focal_alpha` or `softcap`, whose Hessian is not of this form.
+
+        Examples
+        --------
+        >>> xent = crossent.SoftmaxCrossEntropy(reduction="sum")
+        >>> xent.hessian_vector(np.zeros((1, 2)), np.array([0]), np.array([[1.0, 0.0]]))
+        array([[ 0.25, -0.25]])
+        """
+        self.check_second_order("hessian_vector", ("focal_gamma", "softcap"),
+                                "its Hessian is not of the form p (v - <p, v>)", call_options)
+        return self.second_order(logits, target, "exact", vector, out, call_options)
+
+    cdef int check_second_order(self, str method, tuple undefined, str reason,
+                                dict call_options) except -1:
         check_call_options(call_options)
         for name in ("accumulate", "return_aux"):
             if call_options.get(name):
                 raise ValueError(f"{name} is set; expected it with value_and_grad, not with "
-                                 "grad_and_hess")
-        if self._alpha is not None:
-            raise ValueError("grad_and_hess with focal_alpha is not defined; expected a loss "
-                             "without it")
-        for name in ("focal_gamma", "z_loss", "softcap"):
+                                 f"{method}")
+        for name in undefined:
             if self._options.get(name, SOFTMAX_OPTIONS[name]) != SOFTMAX_OPTIONS[name]:
-                raise ValueError(f"grad_and_hess with {name} is not defined: its diagonal is not "
-                                 "that of the rules; expected a loss without it")
-        return self.with_hessian(logits, target, rule, out, call_options)
+                raise ValueError(f"{method} with {name} is not defined: {reason}; expected a loss "
+                                 "without it")
+        if self._alpha is not None:
+            raise ValueError(f"{method} with focal_alpha is not defined: {reason}; expected a loss "
+                             "without it")
+        return 0
 
-    cdef tuple with_hessian(self, object logits, object target, object rule, object out,
-                            dict extra):
+    cdef object second_order(self, object logits, object target, object rule, object vector,
+                             object out, dict extra):
+        """Gradient and diagonal of the Hessian, or the Hessian times a vector."""
         cdef cnp.ndarray z = floating_array(logits, "logits")
         cdef cnp.ndarray y = target_array(target, z)
-        cdef cnp.ndarray hess = new_like(z)
+        cdef cnp.ndarray hess = None
+        cdef cnp.ndarray v = None
         cdef cnp.ndarray grad = output_array(out, z, y)
         cdef crossent_softmax call
         cdef list keep = []
@@ -352,8 +398,14 @@ cdef class SoftmaxCrossEntropy(_Loss):
         view(&call.logits, z, axis)
         view(&call.target, y, -1 if labels else axis)
         view(&call.out, grad, axis)
-        view(&call.hessian, hess, axis)
         call.output = CROSSENT_GRADIENT
+        if vector is None:
+            hess = new_like(z)
+            view(&call.hessian, hess, axis)
+        else:
+            v = vector_array(vector, z, grad)
+            view(&call.vector, v, axis)
+            call.output = CROSSENT_HESSIAN_VECTOR
         call.hessian_rule = <crossent_hessian>one_of("rule", rule, ("exact", "upper", "friedman",
                                                                     "residual"))
         self.call_options(&call, extra, z, axis, shape, keep)
@@ -364,7 +416,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
             divisor = self.weigh(&call, y, shape)
             call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
             self.finish(run_softmax(&call), &call, y, shape)
-        return grad, hess
+        return grad if hess is None else (grad, hess)
 
 
 cdef object row_shape(cnp.ndarray z, int axis):
