@@ -13,7 +13,8 @@ help:
 	@echo 'make test      install, then Python tests, C tests, and NEON under emulation'
 	@echo 'make sanitize  the C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make neon      the C tests for 64-bit ARM, cross-compiled and emulated'
-	@echo 'make bench     the benchmarks'
+	@echo 'make bench     crossent beside NumPy, SciPy, PyTorch, JAX, scikit-learn, Numba; build/bench/'
+	@echo '               (BENCH= measures everything)'
 	@echo 'make clean     remove build/ and .venv/'
 	@echo 'PYTHON=...     the interpreter to use (now: $(PYTHON))'
 
@@ -89,11 +90,18 @@ neon: $(TEST)/ctest
 	$(call c_build,neon,-DCMAKE_TOOLCHAIN_FILE=.ci/aarch64.cmake -DCROSSENT_DIGEST=$$digest) && \
 	$(call c_tests,neon)
 
+# `make bench BENCH=` measures everything: add 5 minutes and a few gigabytes of memory.
+BENCH ?= --quick
 bench: .venv/bench/pyvenv.cfg
-	@echo '== building and installing crossent for the benchmarks'
+	@echo '== building and installing crossent and its rivals (minutes; PyTorch is a large download)'
 	@.venv/bench/bin/python $(PIP) '.[bench]'
-	@echo '== benchmarks'
-	@.venv/bench/bin/python -m pytest -q benchmarks --benchmark-enable --benchmark-only
+	@mkdir -p $(BUILD)/bench
+	@echo '== the cases of crossent alone (2 minutes)'
+	@.venv/bench/bin/python -m pytest -q benchmarks --benchmark-enable --benchmark-only \
+		--benchmark-columns=median,iqr,rounds --benchmark-max-time=0.3 \
+		--benchmark-json=$(BUILD)/bench/crossent.json
+	@echo '== crossent beside others (quick: 2 minutes; whole, with BENCH=: 5)'
+	@.venv/bench/bin/python benchmarks/compare.py --out $(BUILD)/bench $(BENCH)
 
 clean:
 	rm -rf $(BUILD) .venv
