@@ -70,7 +70,7 @@ def processor_name():
 
 def described(stored):
     versions = ", ".join(f"{name} {text}" for name, text in stored["versions"].items())
-    words = (f"{stored['processor']}, {stored['processors']} processors, {stored['isa']}; "
+    words = (f"{stored['processor']}, processors: {stored['processors']}, {stored['isa']}; "
              f"{versions}; {stored['date']}; medians of {stored['rounds']} interleaved rounds.")
     absent = {name: why for result in stored["results"] for name, why in result["left out"].items()}
     if absent:
@@ -147,7 +147,8 @@ def limit_table(results):
         bytes_each = logits_bytes(result)
         rows.append([
             f"{title(result)} {result['dtype']}", str(result["threads"]),
-            f"{2 * bytes_each / times['copy'] / 1e9:.1f}", f"{bytes_each / times['read'] / 1e9:.1f}",
+            f"{2 * bytes_each / times['copy'] / 1e9:.1f}",
+            f"{bytes_each / times['read'] / 1e9:.1f}",
             *(figure_of(times[name] / bound) for name, bound in (
                 (OWN, both), ("crossent, in place", both), (OWN + LOSS_ONLY, loss)))])
     head = ["case", "threads", "copy, GB/s", "read, GB/s", "loss and gradient", "in place",
@@ -283,7 +284,8 @@ def draw_calls(stored, out):
         axes.bar([k + i * width for k in range(len(results))],
                  [medians(r).get(name, 0) * 1e6 for r in results], width,
                  label=name, color=COLOURS.get(name, "grey"))
-    axes.set_xticks([k + 0.4 - width / 2 for k in range(len(results))], map(title, results))
+    axes.set_xticks([k + 0.4 - width / 2 for k in range(len(results))],
+                    [title(r).replace(" ", "\n", 1) for r in results])
     axes.set(yscale="log", ylabel="loss and gradient, microseconds a call",
              title=f"{results[0]['dtype']}, one thread")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -303,7 +305,7 @@ def draw_threads(stored, out):
         for name in [OWN, *competitors(one["times"])]:
             line(axes, name, counts, [medians(one)[name] / medians(r)[name] for r in same])
         axes.plot(counts, counts, ":", color="grey")
-        axes.set(xlabel="threads", title=title(one), xticks=counts)
+        axes.set(xlabel="threads", title=title(one), xticks=counts, ylim=(0, None))
     all_axes[0].set_ylabel(f"speed over that of one thread, {dtype}")
     all_axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     save(figure, out / "threads.svg")
