@@ -93,7 +93,7 @@ def pick(stored, group, **wanted):
 
 
 def title(result):
-    return f"{result['loss']} {' x '.join(f'{n:,}' for n in result['shape'])}"
+    return f"{result['loss']} {' x '.join(map(str, result['shape']))}"
 
 
 def competitors(names):
@@ -121,11 +121,11 @@ def markdown(head, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def speed_table(results):
-    """Microseconds of loss and gradient, a row for each case."""
+def speed_table(results, shown=OTHER_WAYS):
+    """Microseconds of loss and gradient, a row for each case; `shown`: other ways to call us."""
     names = list(dict.fromkeys(n for r in results for n in r["times"]))
     others = competitors(names)
-    ways = [n for n in names if n in OTHER_WAYS]
+    ways = [n for n in names if n in shown]
     rows = []
     for result in results:
         times = medians(result)
@@ -329,7 +329,7 @@ def excerpt(stored, where):
     return "\n".join([
         f"![time per logit against the number of classes]({(where / 'classes.svg').as_posix()})\n",
         f"Microseconds for loss and gradient, {dtypes(stored)[0]}, one thread; `copy` copies an "
-        "array of the logits' size.\n", speed_table(results), described(stored)])
+        "array of the logits' size.\n", speed_table(results, ()), described(stored)])
 
 
 def put_between_marks(path, text):
