@@ -57,7 +57,8 @@ def machine():
         except PackageNotFoundError:
             missing.append(package)
     return {"date": date.today().isoformat(), "processor": processor_name(),
-            "processors": processors(), "isa": crossent.isa(), "versions": versions, "not installed": missing}
+            "processors": processors(), "isa": crossent.isa(), "versions": versions,
+            "not installed": missing}
 
 
 def processor_name():
