@@ -153,7 +153,7 @@ static void categorical_group(const struct softmax_run *run, size_t row, size_t 
         sparse_rows(run, row, rows, partial);
     }
     scatter_rows(run, &call->loss, n, &cursor, rows, rows->loss);
-    partial_add(partial, group_sum(rows));
+    add_losses(run, n, rows, partial);
 }
 
 /* One row's buffers serve every row of a group, which are worked on one after the other. */

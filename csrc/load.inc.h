@@ -20,6 +20,14 @@ static inline void from_numbers(const char *p, ptrdiff_t step, enum crossent_dty
     for (size_t i = 0; i < n; i++) \
         to[i] = (T)*(const type *)(p + (ptrdiff_t)i * step); \
     break
+#define CONVERT16(from) \
+    if (step == sizeof(uint16_t)) \
+        for (size_t i = 0; i < n; i++) \
+            to[i] = (T)from(((const uint16_t *)p)[i]); \
+    else \
+        for (size_t i = 0; i < n; i++) \
+            to[i] = (T)from(*(const uint16_t *)(p + (ptrdiff_t)i * step)); \
+    break
     switch (dtype) {
     case CROSSENT_I8: CONVERT(int8_t);
     case CROSSENT_U8: CONVERT(uint8_t);
@@ -31,15 +39,10 @@ static inline void from_numbers(const char *p, ptrdiff_t step, enum crossent_dty
     case CROSSENT_U64: CONVERT(uint64_t);
     case CROSSENT_F32: CONVERT(float);
     case CROSSENT_F64: CONVERT(double);
-    case CROSSENT_F16:
-        for (size_t i = 0; i < n; i++)
-            to[i] = (T)from_half(*(const uint16_t *)(p + (ptrdiff_t)i * step), 10, 15);
-        break;
-    case CROSSENT_BF16:
-        for (size_t i = 0; i < n; i++)
-            to[i] = (T)from_half(*(const uint16_t *)(p + (ptrdiff_t)i * step), 7, 127);
-        break;
+    case CROSSENT_F16: CONVERT16(from_float16);
+    case CROSSENT_BF16: CONVERT16(from_bfloat16);
     }
+#undef CONVERT16
 #undef CONVERT
 }
 
@@ -64,10 +67,39 @@ static inline void store_any(char *p, enum crossent_dtype dtype, double x)
     }
 }
 
-static inline void store_elements(char *p, ptrdiff_t step, size_t n, const T *buffer)
+/* n contiguous T to elements of a floating-point type, `step` bytes apart. */
+static inline void to_numbers(char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
+                              const T *from)
 {
-    for (size_t i = 0; i < n; i++)
-        *(T *)(p + (ptrdiff_t)i * step) = buffer[i];
+#define CONVERT16(to) \
+    if (step == sizeof(uint16_t)) \
+        for (size_t i = 0; i < n; i++) \
+            ((uint16_t *)p)[i] = to((float)from[i]); \
+    else \
+        for (size_t i = 0; i < n; i++) \
+            *(uint16_t *)(p + (ptrdiff_t)i * step) = to((float)from[i])
+    if (dtype == CROSSENT_F16)
+        CONVERT16(to_float16);
+    else if (dtype == CROSSENT_BF16)
+        CONVERT16(to_bfloat16);
+    else
+        for (size_t i = 0; i < n; i++)
+            *(T *)(p + (ptrdiff_t)i * step) = from[i];
+#undef CONVERT16
+}
+
+/* How many rows from r0 on fill the lanes. */
+static inline size_t lane_count(const struct rows *rows, size_t r0)
+{
+    return rows->count - r0 < LANES ? rows->count - r0 : LANES;
+}
+
+static inline int adjacent(char *const *p, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (p[i] != p[0] + i * sizeof(T))
+            return 0;
+    return 1;
 }
 
 /* What a row's logits are counted from: 0, or its maximum where that is beyond exact reduction. */

@@ -4,7 +4,8 @@
  *    found, and read again from the first-level cache for the exponentials.
  * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before
  *    is scaled by a power of two, exactly, so the result does not depend on where the maximum is.
- * c) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
+ * c) Rows are contiguous (staged_rows.inc.h makes them so).
+ * d) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
  *    that group runs the body that masks it.
  */
 #ifndef T
@@ -177,14 +178,13 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
     double one_factor;
     struct F(progress) row = {.max = -(T)INFINITY, .anchor = -(T)INFINITY, .factor = &one_factor};
     if (!search)
-        row.anchor = *(const T *)(rows->x[r] + rows->anchor[r] * rows->x_step);
+        row.anchor = ((const T *)rows->x[r])[rows->anchor[r]];
     if (rows->classes > BLOCK)
         row.factor = scratch->factors + r * block_count(rows->classes);
 
     for (size_t base = 0; base < rows->classes; base += BLOCK) {
         size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
-        const T *x = load_elements(rows->x[r] + (ptrdiff_t)base * rows->x_step, rows->x_step, n,
-                                   (T *)scratch->load);
+        const T *x = (const T *)rows->x[r] + base;
         if (search)
             progress_search(&row, x, n, base, &anchor);
         T top = block_max(x, n, anchor - base);
@@ -250,7 +250,7 @@ block_rows(struct rows *rows, struct scratch *scratch, const int keep)
 INLINE void
 long_rows_keep(struct rows *rows, struct scratch *scratch, const int keep)
 {
-    if (rows->classes <= BLOCK && rows->anchor[0] >= 0 && rows->x_step == (ptrdiff_t)sizeof(T))
+    if (rows->classes <= BLOCK && rows->anchor[0] >= 0)
         block_rows(rows, scratch, keep);
     else
         for (size_t r = 0; r < rows->count; r++)
@@ -306,32 +306,27 @@ static inline void log_elements(T *to, const T *x, size_t n, T max, T log_sum)
 static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                             enum crossent_output output)
 {
-    const int direct = rows->out_step == (ptrdiff_t)sizeof(T);
     for (size_t r = 0; r < rows->count; r++) {
         const double *factor = NULL;   /* a row of one block has none */
+        T *out = (T *)rows->out[r];
         if (rows->classes > BLOCK)
             factor = scratch->factors + r * block_count(rows->classes);
         for (size_t base = 0; base < rows->classes; base += BLOCK) {
             size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
-            char *out = rows->out[r] + (ptrdiff_t)base * rows->out_step;
-            T *to = direct ? (T *)out : (T *)scratch->store;
             if (output == CROSSENT_LOG_SOFTMAX) {
-                const T *x = load_elements(rows->x[r] + (ptrdiff_t)base * rows->x_step,
-                                           rows->x_step, n, (T *)scratch->load);
+                const T *x = (const T *)rows->x[r] + base;
                 if (rows->shift[r] != 0) {
                     shift_elements((T *)scratch->load, x, n, (T)rows->shift[r]);
                     x = (const T *)scratch->load;
                 }
-                log_elements(to, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
+                log_elements(out + base, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
             } else {
                 double f = factor ? factor[base / BLOCK] : 1;
-                scale_elements(to, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
+                scale_elements(out + base, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
             }
-            if (!direct)
-                store_elements(out, rows->out_step, n, to);
         }
         if (output != CROSSENT_LOG_SOFTMAX)
-            *(T *)(rows->out[r] + rows->anchor[r] * rows->out_step) =
+            out[rows->anchor[r]] =
                 (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
     }
 }

@@ -26,8 +26,7 @@
 int needs_general_rows(const struct crossent_softmax *call)
 {
     int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
-    int half = call->logits.dtype == CROSSENT_F16 || call->logits.dtype == CROSSENT_BF16;
-    return soft || half || call->class_mask.data || call->label_smoothing != 0 ||
+    return soft || call->class_mask.data || call->label_smoothing != 0 ||
            call->temperature != 0 || call->softcap != 0 || call->accumulate ||
            call->hessian.data || call->output == CROSSENT_HESSIAN_VECTOR ||
            call->target_gradient.data || call->entropy.data ||

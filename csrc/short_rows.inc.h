@@ -7,20 +7,6 @@
 #error "short_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
-/* How many rows of the tile at r0 are not padding. */
-static inline size_t lane_count(const struct rows *rows, size_t r0)
-{
-    return rows->count - r0 < LANES ? rows->count - r0 : LANES;
-}
-
-static inline int adjacent(char *const *p, size_t n)
-{
-    for (size_t i = 1; i < n; i++)
-        if (p[i] != p[0] + i * sizeof(T))
-            return 0;
-    return 1;
-}
-
 /* tile[c][lane] = x[row r0 + lane][c] */
 static inline void tile_load(const struct rows *rows, size_t r0, T *tile)
 {

@@ -23,6 +23,8 @@
 enum {
     SLAB_ELEMENTS = 1 << 14,    /* a slab is about this large, but at most SLAB_ROWS rows */
     SLAB_ROWS = 256,
+    NEIGHBOURS = 16,            /* rows whose elements share cache lines if the classes come first */
+    STAGED_BYTES = 1 << 18,     /* a group of staged rows fits the second-level cache */
     GROUP_BYTES = 1 << 15,      /* a group of long rows fits the first-level cache */
     PARALLEL_ELEMENTS = 1 << 15 /* below this a second thread costs more than it saves */
 };
@@ -61,6 +63,7 @@ struct softmax_run {
     size_t slab, group;          /* rows */
     int labels;                  /* the target is class indices */
     int general;                 /* general_rows.inc.h works on the rows */
+    int staged_in, staged_out;   /* rows go through staged_rows.inc.h */
     struct partial *partials;    /* one per slab */
     int no_memory;
 };
@@ -266,7 +269,8 @@ static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
     if (call->output == CROSSENT_NOTHING)
         return;
     gather_pointers(call, &call->out, cursor, n, rows, rows->out);
-    if (!run->general && call->out.step == (ptrdiff_t)run->size)
+    rows->out_step = call->out.step;
+    if (!run->general && !run->staged_in && !run->staged_out)
         memcpy(rows->exps, rows->out, rows->count * sizeof *rows->exps);
 }
 
@@ -342,34 +346,62 @@ static void scatter_predictions(const struct softmax_run *run, size_t n,
     }
 }
 
-/* The sum of a group's losses, in halves: r and r + GROUP/2, and so on. */
-static double group_sum(const struct rows *rows)
+/* The sum of the losses of rows [begin, end), in halves: r and r + GROUP/2, and so on. */
+static double loss_sum(const struct rows *rows, size_t begin, size_t end)
 {
     double lane[GROUP];
-    size_t width = 1;
-    while (width < rows->count)
+    size_t width = 1, n = end - begin;
+    while (width < n)
         width *= 2;
-    memcpy(lane, rows->loss, rows->count * sizeof *lane);
-    memset(lane + rows->count, 0, (width - rows->count) * sizeof *lane);
+    memcpy(lane, rows->loss + begin, n * sizeof *lane);
+    memset(lane + n, 0, (width - n) * sizeof *lane);
     for (size_t half = width / 2; half; half /= 2)
         for (size_t i = 0; i < half; i++)
             lane[i] += lane[i + half];
     return lane[0];
 }
 
+/* Adds the losses of a group of n rows to its slab, or to each of its slabs. */
+static void add_losses(const struct softmax_run *run, size_t n, const struct rows *rows,
+                       struct partial *partial)
+{
+    size_t r = 0;
+    for (size_t first = 0; first < n; first += run->slab, partial++) {
+        size_t begin = r;
+        while (r < rows->count && rows->source[r] < first + run->slab)
+            r++;
+        partial_add(partial, loss_sum(rows, begin, r));
+    }
+}
+
+/* Writes the rows to contiguous ones, and those to the output. */
+static void write_staged(const struct softmax_run *run, struct rows *rows, struct scratch *scratch)
+{
+    const struct crossent_array *out = &run->call->out;
+    const enum crossent_output output = run->call->output;
+    char *to[GROUP];
+    memcpy(to, rows->out, rows->count * sizeof *to);
+    memcpy(rows->out, rows->exps, rows->count * sizeof *rows->out);
+    rows->out_step = (ptrdiff_t)run->size;
+    run->typed->write(rows, scratch, output);
+    run->typed->spread(rows, to, out->step, out->dtype,
+                       output == CROSSENT_GRADIENT ? rows->anchor_gradient : NULL);
+}
+
 static void write_group(const struct softmax_run *run, size_t row, struct rows *rows,
                         struct scratch *scratch, struct partial *partial)
 {
     const struct crossent_softmax *call = run->call;
-    if (!run->general) {
-        if (call->output != CROSSENT_NOTHING)
-            run->typed->write(rows, scratch, call->output);
-        return;
-    }
-    for (size_t r = 0; r < rows->count; r++) {
-        general_faults(run, row, rows, r, partial);
-        if (rows->sample[r] != 0)
-            run->typed->general_write(call, rows, r, scratch);
+    if (run->general) {
+        for (size_t r = 0; r < rows->count; r++) {
+            general_faults(run, row, rows, r, partial);
+            if (rows->sample[r] != 0)
+                run->typed->general_write(call, rows, r, scratch);
+        }
+    } else if (run->staged_out) {
+        write_staged(run, rows, scratch);
+    } else if (call->output != CROSSENT_NOTHING) {
+        run->typed->write(rows, scratch, call->output);
     }
 }
 
@@ -396,8 +428,10 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
     if (run->general) {
         general_group(run, n, &cursor, rows, scratch);
     } else {
-        pad_rows(rows);
         rows->x_step = call->logits.step;
+        if (run->staged_in)
+            run->typed->collect(rows, call->logits.dtype);
+        pad_rows(rows);
         run->typed->statistics(rows, scratch, call->output);
         run->kernels->epilogue(rows, run->typed->bias);
     }
@@ -409,20 +443,19 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
     scatter_rows(run, &call->probability, n, &cursor, rows, rows->probability);
     scatter_rows(run, &call->entropy, n, &cursor, rows, rows->entropy);
     scatter_predictions(run, n, &cursor, rows);
-    partial_add(partial, group_sum(rows));
+    add_losses(run, n, rows, partial);
 }
 
 /* ---- slabs and threads --------------------------------------------------------------------- */
 
-/* Memory for `count` rows of the general path, or the exponentials of long rows that the output
- * cannot hold. */
+/* Memory for the rows of a group: of the general path, or staged. */
 static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scratch *scratch)
 {
     const struct crossent_softmax *call = run->call;
-    size_t row_bytes = (call->classes * run->size + 63) / 64 * 64;
-    int keeps = call->output == CROSSENT_GRADIENT || call->output == CROSSENT_SOFTMAX;
-    int needed = run->general ? 5 : keeps && call->classes > TILE_CLASSES &&
-                                    call->out.step != (ptrdiff_t)run->size;
+    size_t row_bytes = call->classes * run->size;
+    if (run->general || call->classes > TILE_CLASSES)
+        row_bytes = (row_bytes + 63) / 64 * 64;
+    int needed = run->general ? 5 : run->staged_in || run->staged_out;
     char *memory = needed ? malloc(run->group * row_bytes * (size_t)needed) : NULL;
     run->no_memory |= needed && !memory;
     for (size_t r = 0; memory && r < run->group; r++) {
@@ -454,14 +487,13 @@ static void softmax_task(void *context, size_t begin, size_t end)
     if (call->classes > BLOCK)
         scratch.factors = malloc(run->group * block_count(call->classes) * sizeof(double));
     run->no_memory |= call->classes > BLOCK && !scratch.factors;
-    for (size_t slab = begin; slab < end && !run->no_memory; slab++) {
-        struct partial *partial = &run->partials[slab];
-        size_t row = slab * run->slab, last = smaller(row + run->slab, call->rows);
-        *partial = (struct partial){.fault_row = SIZE_MAX};
-        for (size_t n; row < last; row += n) {
-            n = smaller(run->group, last - row);
-            softmax_group(run, row, n, &rows, &scratch, partial);
-        }
+    for (size_t slab = begin; slab < end; slab++)
+        run->partials[slab] = (struct partial){.fault_row = SIZE_MAX};
+    const size_t last = smaller(end * run->slab, call->rows);
+    for (size_t row = begin * run->slab, n; row < last && !run->no_memory; row += n) {
+        const size_t slab = row / run->slab, within = (slab + 1) * run->slab - row;
+        n = smaller(run->group < run->slab ? smaller(run->group, within) : run->group, last - row);
+        softmax_group(run, row, n, &rows, &scratch, &run->partials[slab]);
     }
     free(memory);
     free(scratch.factors);
@@ -490,6 +522,26 @@ static void weigh_task(void *context, size_t begin, size_t end)
     }
 }
 
+/* The kernels take rows of float and double; short ones of any step. */
+static int is_staged(const struct softmax_run *run, const struct crossent_array *array)
+{
+    int half = array->dtype == CROSSENT_F16 || array->dtype == CROSSENT_BF16;
+    return half || (run->call->classes > TILE_CLASSES && array->step != (ptrdiff_t)run->size);
+}
+
+/* Rows of a group: part of a slab, or, staged, as many slabs as bring neighbours together. */
+static size_t group_rows(const struct softmax_run *run)
+{
+    const size_t row_bytes = run->call->classes * run->size;
+    if (run->staged_in || run->staged_out) {
+        size_t n = smaller(GROUP, (1 + STAGED_BYTES / row_bytes / NEIGHBOURS) * NEIGHBOURS);
+        return n > run->slab ? n / run->slab * run->slab : n;
+    }
+    if (run->call->classes <= TILE_CLASSES && !run->general)
+        return GROUP;
+    return at_least_one(smaller(GROUP, GROUP_BYTES / row_bytes));
+}
+
 /* Runs `task` over all slabs and adds up what they give. */
 static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t, size_t), int small,
                      struct partial *total)
@@ -501,10 +553,10 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.typed = f64 ? run.kernels->f64 : run.kernels->f32;
     run.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
     run.general = call->target.data && needs_general_rows(call);
+    run.staged_in = !run.general && is_staged(&run, &call->logits);
+    run.staged_out = !run.general && call->output != CROSSENT_NOTHING && is_staged(&run, &call->out);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
-    run.group = call->classes <= TILE_CLASSES && !run.general
-        ? GROUP
-        : at_least_one(smaller(GROUP, GROUP_BYTES / (call->classes * run.size)));
+    run.group = group_rows(&run);
 
     size_t slabs = (call->rows + run.slab - 1) / run.slab;
     if (slabs > sizeof here / sizeof *here)
