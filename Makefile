@@ -6,14 +6,15 @@ PIP := -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/%/pyvenv.cfg
-.PHONY: help demo test sanitize neon bench clean
+.PHONY: help demo test sanitize valgrind neon bench clean
 
 help:
 	@echo 'make demo      train two NumPy networks on real data, with and without crossent'
 	@echo 'make test      install, then Python tests, C tests, and NEON under emulation'
 	@echo 'make sanitize  the C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make neon      the C tests for 64-bit ARM, cross-compiled and emulated'
-	@echo 'make bench     the benchmarks'
+	@echo 'make bench     crossent beside NumPy, SciPy, PyTorch, JAX, scikit-learn, Numba; build/bench/'
+	@echo '               (BENCH= measures everything)'
 	@echo 'make clean     remove build/ and .venv/'
 	@echo 'PYTHON=...     the interpreter to use (now: $(PYTHON))'
 
@@ -36,6 +37,7 @@ test: .venv/test/pyvenv.cfg
 	@$(TEST)/python $(PIP) '.[test]'
 	@echo '== Python tests'
 	@$(TEST)/python -m pytest -q -m 'not slow'
+	@$(MAKE) --no-print-directory valgrind
 	@echo '== C tests'
 	@$(call c_build,native) && $(call c_tests,native)
 	@$(MAKE) --no-print-directory neon
@@ -50,6 +52,23 @@ sanitize: $(TEST)/ctest
 	@echo '== C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@$(call c_build,sanitize,-DCROSSENT_SANITIZE=ON) && $(call c_tests,sanitize)
 
+have_apt = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+apt_install = { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+	--no-install-recommends $(1) >/dev/null; } || true
+
+# The C tests count instructions with it; elsewhere than on x86-64 there is nothing to count.
+valgrind:
+	@set -e; \
+	case "$$($(CC) -dumpmachine)" in x86_64*) ;; *) exit 0;; esac; \
+	if ! command -v valgrind >/dev/null && $(have_apt); then \
+		echo '== installing valgrind'; \
+		$(call apt_install,valgrind); \
+	fi; \
+	if ! command -v valgrind >/dev/null; then \
+		echo '== INSTRUCTIONS NOT COUNTED: install valgrind'; \
+		test "$$CI" != true; \
+	fi
+
 have_arm_tools = { command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64-static; } >/dev/null
 
 # The emulated build has to give the bits of the native one.
@@ -58,11 +77,9 @@ neon: $(TEST)/ctest
 	case "$$($(CC) -dumpmachine)" in aarch64*|arm64*) \
 		echo '== NEON is native here: covered by the C tests'; exit 0;; \
 	esac; \
-	if ! $(have_arm_tools) && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	if ! $(have_arm_tools) && $(have_apt); then \
 		echo '== installing the ARM cross compiler and the emulator'; \
-		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
-			--no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
-			qemu-user-static >/dev/null; } || true; \
+		$(call apt_install,gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static); \
 	fi; \
 	if ! $(have_arm_tools); then \
 		echo '== NEON NOT TESTED: install gcc-aarch64-linux-gnu and qemu-user-static (Debian names)'; \
@@ -73,11 +90,18 @@ neon: $(TEST)/ctest
 	$(call c_build,neon,-DCMAKE_TOOLCHAIN_FILE=.ci/aarch64.cmake -DCROSSENT_DIGEST=$$digest) && \
 	$(call c_tests,neon)
 
+# `make bench BENCH=` measures everything: add 5 minutes and a few gigabytes of memory.
+BENCH ?= --quick
 bench: .venv/bench/pyvenv.cfg
-	@echo '== building and installing crossent for the benchmarks'
+	@echo '== building and installing crossent and its rivals (minutes; PyTorch is a large download)'
 	@.venv/bench/bin/python $(PIP) '.[bench]'
-	@echo '== benchmarks'
-	@.venv/bench/bin/python -m pytest -q benchmarks --benchmark-enable --benchmark-only
+	@mkdir -p $(BUILD)/bench
+	@echo '== the cases of crossent alone (2 minutes)'
+	@.venv/bench/bin/python -m pytest -q benchmarks --benchmark-enable --benchmark-only \
+		--benchmark-columns=median,iqr,rounds --benchmark-max-time=0.3 \
+		--benchmark-json=$(BUILD)/bench/crossent.json
+	@echo '== crossent beside others (quick: 2 minutes; whole, with BENCH=: 5)'
+	@.venv/bench/bin/python benchmarks/compare.py --out $(BUILD)/bench $(BENCH)
 
 clean:
 	rm -rf $(BUILD) .venv
