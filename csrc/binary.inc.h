@@ -11,13 +11,12 @@
  *     loss  = A q^gamma u + B p^gamma v
  *     slope = B p^gamma (dv + gamma v du) - A q^gamma (du + gamma u dv)
  *
- * a) p^gamma = e^(-gamma u) and q^gamma = e^(-gamma v): right where p or q rounds to 1, and finite
- *    for any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
- * b) All terms have one sign but the two of the slope, of which one is 0 where the target is 0 or
- *    1. A share A or B of 0 takes nothing, whatever it is a share of.
- * c) A weight multiplies the error of what it weighs and adds its own rounding. In double that
- *    costs float and 16-bit elements nothing; double elements have u and v to little more than half
- *    an ulp.
+ * a) p^gamma = e^(-gamma u) and q^gamma = e^(-gamma v): right where p or q rounds to 1, and finite for
+ *    any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
+ * b) All terms have one sign but the two of the slope, of which one is 0 where the target is 0 or 1.
+ *    A share A or B of 0 takes nothing, whatever it is a share of.
+ * c) A weight multiplies the error of what it weighs and adds its own rounding. So A, B, u and v are
+ *    unevaluated sums, and the loss is rounded once. Under a focal factor A and B are rounded.
  */
 #ifndef T
 #error "binary.inc.h: include with T = double"

@@ -194,6 +194,11 @@ MISTAKES = [
     (lambda: Xent(focal_alpha=2).grad_and_hess(Z, Y), ValueError, "focal_alpha is not defined"),
     (lambda: Xent(z_loss=2).grad_and_hess(Z, Y), ValueError, "z_loss is not defined"),
     (lambda: Xent(softcap=2).grad_and_hess(Z, Y), ValueError, "softcap is not defined"),
+    (lambda: Xent(focal_gamma=2).hessian_vector(Z, Y, Z), ValueError, "focal_gamma is not defined"),
+    (lambda: Xent(focal_alpha=2).hessian_vector(Z, Y, Z), ValueError, "focal_alpha is not defined"),
+    (lambda: Xent(softcap=2).hessian_vector(Z, Y, Z), ValueError, "softcap is not defined"),
+    (lambda: Xent().hessian_vector(Z, Y, Z[0]), ValueError, "vector has shape"),
+    (lambda: Xent().hessian_vector(Z, Y, Y), TypeError, "vector"),
     (lambda: Xent().backward(), RuntimeError, "backward was called before forward"),
 ]
 

@@ -190,6 +190,11 @@ cdef class SoftmaxCrossEntropy(_Loss):
             if labels and call.target_gradient.data != NULL:
                 raise ValueError("return_aux names target_grad but target is class indices; "
                                  "expected probabilities")
+            if (call.target_gradient.data != NULL and call.class_weight != NULL
+                    and call.smoothing_by_target and call.label_smoothing != 0):
+                raise ValueError("return_aux names target_grad, which is not defined for "
+                                 "smoothing_weight='target' with class_weight: the row's weight "
+                                 "depends on the target")
             if not labels and (call.probability.data != NULL or call.correct.data != NULL):
                 raise ValueError("return_aux names probability or correct but target is "
                                  "probabilities; expected class indices")
@@ -437,10 +442,26 @@ def softmax_cross_entropy(logits, target, **options):
     ----------
     logits : ndarray of float32 or float64, shape (..., C, ...)
         Unnormalised log probabilities.
-    target : ndarray of any integer dtype, shape of `logits` without `axis`
-        Class indices, 0 <= target < C. Not copied, not cast.
+    target : ndarray of any integer dtype, shape of `logits` without `axis`; or of probabilities
+        Class indices, 0 <= target < C, not copied, not cast; or float32 or float64 probabilities of
+        the logits' shape.
     axis : int, default -1
         The class axis of `logits`.
+    class_weight, sample_weight : array of numbers >= 0, one for each class, one for each row
+        A row of weight 0 is never read. The mean divides by the weights.
+    ignore_index : int or several
+        Labels whose rows take no part.
+    class_mask : ndarray of bool, one for each class or of the logits' shape
+        False leaves a class out: its probability is 0, and a target there has loss ``inf``.
+    label_smoothing : float in [0, 1], default 0
+        Share of the target spread over the classes that take part (`smoothing`: "uniform", or
+        "off_target"; `smoothing_weight`: "class", or "target" for rows weighted as a whole).
+    focal_gamma : float >= 0, default 0; focal_alpha : float, or one for each class
+        Each class's loss times ``alpha (1 - p)**gamma``.
+    z_loss : float, default 0
+        Adds ``z_loss * logsumexp(x)**2``.
+    temperature, softcap : float, optional
+        Logits become ``logits / temperature``, then ``softcap * tanh(logits / softcap)``.
     reduction : {"mean", "sum", "none"}, default "mean"
         Mean over rows, sum over rows, or one loss per row.
     threads : int, default `get_num_threads()`
