@@ -60,7 +60,7 @@ struct softmax_run {
     const struct kernels *kernels;
     const struct typed_kernels *typed;
     size_t size;                 /* bytes of a T */
-    size_t slab, group;          /* rows */
+    size_t slab, group, unit;    /* rows */
     int labels;                  /* the target is class indices */
     int general;                 /* general_rows.inc.h works on the rows */
     int staged_in, staged_out;   /* rows go through staged_rows.inc.h */
@@ -361,16 +361,21 @@ static double loss_sum(const struct rows *rows, size_t begin, size_t end)
     return lane[0];
 }
 
-/* Adds the losses of a group of n rows to its slab, or to each of its slabs. */
+/* Adds the losses of the n rows of a group, unit by unit, to its slab or to each of its slabs. */
 static void add_losses(const struct softmax_run *run, size_t n, const struct rows *rows,
                        struct partial *partial)
 {
-    size_t r = 0;
-    for (size_t first = 0; first < n; first += run->slab, partial++) {
+    size_t r = 0, slab_ends = n < run->slab ? n : run->slab;
+    for (size_t at = 0, end; at < n; at = end) {
         size_t begin = r;
-        while (r < rows->count && rows->source[r] < first + run->slab)
+        end = smaller(at + run->unit, slab_ends);
+        while (r < rows->count && rows->source[r] < end)
             r++;
         partial_add(partial, loss_sum(rows, begin, r));
+        if (end == slab_ends) {
+            slab_ends += run->slab;
+            partial++;
+        }
     }
 }
 
@@ -529,17 +534,22 @@ static int is_staged(const struct softmax_run *run, const struct crossent_array 
     return half || (run->call->classes > TILE_CLASSES && array->step != (ptrdiff_t)run->size);
 }
 
-/* Rows of a group: part of a slab, or, staged, as many slabs as bring neighbours together. */
-static size_t group_rows(const struct softmax_run *run)
+/* Rows whose losses are added up in halves: as many as go through the first-level cache together. */
+static size_t unit_rows(const struct softmax_run *run)
 {
-    const size_t row_bytes = run->call->classes * run->size;
-    if (run->staged_in || run->staged_out) {
-        size_t n = smaller(GROUP, (1 + STAGED_BYTES / row_bytes / NEIGHBOURS) * NEIGHBOURS);
-        return n > run->slab ? n / run->slab * run->slab : n;
-    }
     if (run->call->classes <= TILE_CLASSES && !run->general)
         return GROUP;
-    return at_least_one(smaller(GROUP, GROUP_BYTES / row_bytes));
+    return at_least_one(smaller(GROUP, GROUP_BYTES / (run->call->classes * run->size)));
+}
+
+/* Rows of a group: a unit, or, staged, as many units or slabs as bring neighbours together. */
+static size_t group_rows(const struct softmax_run *run)
+{
+    if (!run->staged_in && !run->staged_out)
+        return run->unit;
+    size_t n = STAGED_BYTES / (run->call->classes * run->size) / NEIGHBOURS;
+    n = smaller(GROUP, (1 + n) * NEIGHBOURS);
+    return n > run->slab ? n / run->slab * run->slab : n / run->unit * run->unit;
 }
 
 /* Runs `task` over all slabs and adds up what they give. */
@@ -556,6 +566,7 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.staged_in = !run.general && is_staged(&run, &call->logits);
     run.staged_out = !run.general && call->output != CROSSENT_NOTHING && is_staged(&run, &call->out);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
+    run.unit = unit_rows(&run);
     run.group = group_rows(&run);
 
     size_t slabs = (call->rows + run.slab - 1) / run.slab;
