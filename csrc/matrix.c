@@ -89,6 +89,16 @@ static void blas_task(void *run_, size_t begin, size_t end)
     }
 }
 
+void matrix_block(const struct matrix_context *context, const struct product *p, size_t i0,
+                  size_t i1, size_t j0, size_t j1)
+{
+    struct run run = {.context = context, .product = p};
+    if (context->blas.sgemm && p->a_stride && !context->kernels->fused)
+        gemm(&run, i0, j0, (int)(i1 - i0), (int)(j1 - j0));
+    else
+        context->kernels->multiply(p, i0, i1, j0, j1);
+}
+
 static void run_pieces(struct run *run, void (*task)(void *, size_t, size_t))
 {
     const struct product *p = run->product;
@@ -122,7 +132,7 @@ void matrix_multiply_transposed(const struct matrix_context *context, const stru
         return;
     }
     struct product straight = *p;
-    context->kernels->transpose(p->b, scratch, p->n, p->k);
+    context->kernels->transpose(p->b, p->k, scratch, p->n, p->n, p->k);
     straight.b = scratch;
     straight.b_stride = p->n;
     matrix_multiply(context, &straight);

@@ -102,7 +102,8 @@ static void multiply_tiles(const struct product *p, size_t i0, size_t i1, size_t
 }
 
 /* Squares of LANES x LANES through registers, the rest one by one. */
-static void transpose_matrix(const void *from_, void *to_, size_t rows, size_t columns)
+static void transpose_matrix(const void *from_, size_t from_stride, void *to_, size_t to_stride,
+                             size_t rows, size_t columns)
 {
     const T *from = from_;
     T *to = to_;
@@ -112,16 +113,16 @@ static void transpose_matrix(const void *from_, void *to_, size_t rows, size_t c
         for (; j + LANES <= columns; j += LANES) {
             vec square[LANES];
             for (int l = 0; l < LANES; l++)
-                square[l] = vload(from + (i + (size_t)l) * columns + j);
+                square[l] = vload(from + (i + (size_t)l) * from_stride + j);
             vtranspose(square);
             for (int l = 0; l < LANES; l++)
-                vstore(to + (j + (size_t)l) * rows + i, square[l]);
+                vstore(to + (j + (size_t)l) * to_stride + i, square[l]);
         }
         for (; j < columns; j++)
             for (size_t l = 0; l < LANES; l++)
-                to[j * rows + i + l] = from[(i + l) * columns + j];
+                to[j * to_stride + i + l] = from[(i + l) * from_stride + j];
     }
     for (; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
-            to[j * rows + i] = from[i * columns + j];
+            to[j * to_stride + i] = from[i * from_stride + j];
 }

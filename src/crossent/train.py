@@ -11,13 +11,13 @@ it is SciPy's, and it must keep to one thread while the loop spreads pieces over
 sees to that with threadpoolctl; without that package, set OPENBLAS_NUM_THREADS=1.
 """
 
-from contextlib import contextmanager, nullcontext
-from functools import cache
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
 
 from . import _core
+from ._blas import one_blas_thread
 from ._optimizers import (
     SGD,
     Adam,
@@ -44,22 +44,6 @@ __all__ = [
 ]
 
 EVALUATION_ROWS = 256  # a batch when nothing is learnt
-
-
-@cache
-def _thread_pools():
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        return None
-    return ThreadpoolController()
-
-
-@contextmanager
-def _one_blas_thread(needed):
-    pools = _thread_pools() if needed else None
-    with pools.limit(limits=1, user_api="blas") if pools else nullcontext():
-        yield
 
 
 # ---------------------------------------------------------------- arguments
@@ -382,7 +366,7 @@ class Network:
         loop, blas, _ = self._loop(EVALUATION_ROWS, threads)
         _, rows = self._bind(loop, X)
         out = np.empty((rows, self.outputs), self.dtype)
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             loop.evaluate(out)
         return out
 
@@ -405,7 +389,7 @@ class Network:
         """Mean loss and accuracy on a data set, as two floats."""
         loop, blas, _ = self._loop(EVALUATION_ROWS, threads)
         self._bind(loop, X, y, loss, sample_weight)
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             loop.evaluate(None)
         return loop.mean_loss, loop.accuracy
 
@@ -423,7 +407,7 @@ class Network:
         if rows == 0:
             raise ValueError("X has no rows; expected at least one")
         loop.order("all", 0, 0, False)
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             loop.gradients()
         return loop.mean_loss, gradients
 
@@ -584,7 +568,7 @@ class Network:
             history.seconds.append(perf_counter() - clock)
             return length
 
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             yield epoch
 
     def _epochs_of(
