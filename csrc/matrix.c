@@ -8,6 +8,7 @@
 enum {
     OWN_BYTES = 1 << 22,       /* own kernels up to this size of b: 3 to 15 % faster (measured) */
     PIECE_ROWS = 48,           /* of c, for own kernels: a multiple of the tiles' heights */
+    PIECE_COLUMNS = 192,       /* of a, where its columns are the rows of c */
     PIECE_BLAS = 256,          /* rows or columns of c, for BLAS */
     PARALLEL_WORK = 1 << 19    /* multiplications below which a second thread costs too much */
 };
@@ -115,7 +116,7 @@ void matrix_multiply(const struct matrix_context *context, const struct product 
         run.columns = p->m > p->n ? p->n : PIECE_BLAS;
         run_pieces(&run, blas_task);
     } else {
-        run.rows = PIECE_ROWS;
+        run.rows = p->transposed ? PIECE_COLUMNS : PIECE_ROWS;
         run.columns = context->kernels->panel;
         run_pieces(&run, own_task);
     }

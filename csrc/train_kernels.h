@@ -23,6 +23,7 @@ struct train_kernels {
                           size_t n);
     /* sum[j] (+)= the sum of column j. */
     void (*column_sums)(const void *from, void *sum, size_t rows, size_t columns, int accumulate);
+    int (*all_finite)(const void *x, size_t n);
     double (*sum_of_squares)(const void *x, size_t n);
     void (*update)(const struct train_update *, void *parameters, const void *grad, void *first,
                    void *second, size_t n);

@@ -30,6 +30,13 @@ cdef void *_blas_function(str name) except NULL:
     return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
 
+def _scaling_of(_Loss loss):
+    """What the loss does to logits before its softmax: (temperature, softcap), each None or a number."""
+    if isinstance(loss, SigmoidCrossEntropy):
+        return None, None
+    return loss._options.get("temperature"), loss._options.get("softcap")
+
+
 cdef int _find_blas(matrix_blas *blas) except -1:
     """Fills in SciPy's BLAS; without SciPy our own kernels do, more slowly."""
     try:
