@@ -6,18 +6,20 @@ crossent against each other one the median of the ratios within a round. With on
 time of the processor that counts, with two the time of day.
 
     python benchmarks/train.py [threads ...]       default: 1 2; each in a process of its own
-    python benchmarks/train.py --linear [threads ...]  linear_cross_entropy, 2048 x 512, 128,256 classes
+    python benchmarks/train.py --linear [threads ...]
+                                    linear_cross_entropy, 2048 x 512, 128,256 classes
 """
 
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from time import perf_counter, process_time
 
 import numpy as np
 
 ROWS, FEATURES, CLASSES, BATCH, HIDDEN = 20_000, 784, 10, 64, 128
-STEPS = 150       # of each candidate in each round
+STEPS = 150  # of each candidate in each round
 ROUNDS = 7
 RNG = np.random.default_rng(0)
 
@@ -25,7 +27,7 @@ RNG = np.random.default_rng(0)
 def make_layers(widths):
     return [
         [RNG.standard_normal((n, m), np.float32) * np.float32(0.05), np.zeros(m, np.float32)]
-        for n, m in zip(widths[:-1], widths[1:], strict=True)
+        for n, m in pairwise(widths)
     ]
 
 
@@ -83,7 +85,7 @@ def torch_loop(X, y, widths, adam):
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     modules = []
-    for n, m in zip(widths[:-1], widths[1:], strict=True):
+    for n, m in pairwise(widths):
         modules += [torch.nn.Linear(n, m), torch.nn.ReLU()]
     model = torch.nn.Sequential(*modules[:-1])
     optimizer = (torch.optim.Adam if adam else torch.optim.SGD)(model.parameters(), lr=1e-3)
@@ -115,7 +117,7 @@ def crossent_loop(X, y, widths, adam):
 
     net = Network([tuple(pair) for pair in make_layers(widths)])
     optimizer = Adam(1e-3) if adam else SGD(0.01)
-    order = RNG.permutation(len(X))     # so that rows come from all over memory, as elsewhere
+    order = RNG.permutation(len(X))  # so that rows come from all over memory, as elsewhere
 
     def run(steps):
         # An epoch over a part would touch less memory: the others gather from all of X.
@@ -151,7 +153,7 @@ def bare_products(X, y, widths, adam):
 def bytes_moved(X, y, widths, adam):
     """The bytes of gather and update, as copies: a batch's rows; and parameters, gradients and
     moments, of which all but the gradients are written too."""
-    parameters = sum(n * m + m for n, m in zip(widths[:-1], widths[1:], strict=True))
+    parameters = sum(n * m + m for n, m in pairwise(widths))
     arrays = 3 if adam else 1
     source = np.zeros((arrays + 1, parameters), np.float32)
     target = np.zeros((arrays, parameters), np.float32)
@@ -180,7 +182,7 @@ CANDIDATES = {
 
 
 def clock_of():
-    """One thread: the processor's time, which other programs disturb least; else the time of day."""
+    """One thread: the processor's time, which other programs disturb least; two: time of day."""
     return process_time if os.environ["OMP_NUM_THREADS"] == "1" else perf_counter
 
 
@@ -223,7 +225,7 @@ def held_out():
     from crossent import sklearn as ours
     from crossent.train import Adam, Cosine
 
-    warnings.simplefilter("ignore")        # scikit-learn's, where an iteration limit is reached
+    warnings.simplefilter("ignore")  # scikit-learn's, where an iteration limit is reached
     # L2 1 / rows is LogisticRegression's default C = 1.
     models = {
         "scikit-learn LogisticRegression": lambda n: LogisticRegression(max_iter=1000),
@@ -304,8 +306,10 @@ def linear():
     except ImportError:
         print("(PyTorch is not installed)")
     runs |= {f"crossent, chunk={n}": crossent_by(n) for n in (24, 48, 96)}
-    print(f"\nlinear_cross_entropy, {rows} x {features}, {classes} classes, {threads} thread(s); "
-          f"all logits {rows * classes * 4 / 2**20:.0f} MB, gradients {gradients:.0f} MB")
+    print(
+        f"\nlinear_cross_entropy, {rows} x {features}, {classes} classes, {threads} thread(s); "
+        f"all logits {rows * classes * 4 / 2**20:.0f} MB, gradients {gradients:.0f} MB"
+    )
     times, peaks = {name: [] for name in runs}, {}
     for _ in range(2):
         for name, run in runs.items():
@@ -319,15 +323,16 @@ def linear():
 
 def peak_of(run, clock):
     """Growth of the process's peak resident memory while it runs, in MB, and its time."""
+
     def status(key):
         with open("/proc/self/status") as file:
             return next(int(line.split()[1]) for line in file if line.startswith(key)) / 1024
 
     with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")                  # the peak counts from here
+        file.write("5")  # the peak counts from here
     before = status("VmRSS")
     start = clock()
-    kept = run()                         # with what it returns, as a caller would
+    kept = run()  # with what it returns, as a caller would
     seconds = clock() - start
     peak = status("VmHWM") - before
     del kept

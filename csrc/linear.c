@@ -44,8 +44,8 @@ static const void **scratch_of(struct task *task, size_t pointers, size_t elemen
 
 /* ---- logits ------------------------------------------------------------------------------ */
 
-/* z^T (n x rows) = W x^T for the classes [first, first + n), whose rows are read where they lie. The
- * transposition costs less than that of the weights, which the other order would need. */
+/* z^T (n x rows) = W x^T for the classes [first, first + n), whose rows are read where they lie.
+ * The transposition costs less than that of the weights, which the other order would need. */
 static void logits_by_rows(struct task *task, size_t first, size_t n, const void **rows, char *z)
 {
     const struct linear *l = task->linear;

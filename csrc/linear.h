@@ -1,8 +1,8 @@
 /* The products of a linear layer whose logits exist for a chunk of rows only (_linear.py).
  *
  * All run over blocks of classes that stay in the second-level cache, so that a chunk reads the
- * weights and their gradient from memory once a product. Sums over features, classes and rows run in
- * ascending order whatever the number of threads and of blocks.
+ * weights and their gradient from memory once a product. Sums over features, classes and rows run
+ * in ascending order whatever the number of threads and of blocks.
  */
 #ifndef CROSSENT_LINEAR_H
 #define CROSSENT_LINEAR_H

@@ -2,15 +2,15 @@
  * b (k x n) the gradient of a few outputs. The tiles of train_products.inc.h leave their registers
  * half empty there (10 classes in 16 lanes); these fill them. Each sum runs in the same order.
  *
- * A tile holds R columns of b by V registers of m. Its sums are those of c transposed: they go through
- * a small array, and in squares into c.
+ * A tile holds R columns of b by V registers of m. Its sums are those of c transposed: they go
+ * through a small array, and in squares into c.
  */
 #ifndef T
 #error "train_columns.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
-/* The tile from column j and row i on, of whose only register `left` lanes count if it is not whole.
- * R, V and whole are constants where this is called. */
+/* The tile from column j and row i on; if it is not whole, it has one register, of which `left`
+ * lanes count. R, V and whole are constants where this is called. */
 static inline __attribute__((always_inline)) void
 column_tile(const struct product *p, size_t j, size_t i, size_t left, T *to, const int R,
             const int V, const int whole)

@@ -135,9 +135,9 @@ static int finite_elements(const void *x_, size_t n)
     size_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (int s = 0; s < 4; s++)
-            sum[s] = vfma(vload(x + i + s * LANES), zero, sum[s]);
+            sum[s] = sum[s] + vload(x + i + s * LANES) * zero;
     for (; i < n; i += LANES)
-        sum[0] = vfma(vload_part(x + i, n - i, zero), zero, sum[0]);
+        sum[0] = sum[0] + vload_part(x + i, n - i, zero) * zero;
     vec all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     return vbits(vequal(all, zero)) == vbits(vequal(zero, zero));
 }

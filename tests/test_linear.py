@@ -76,7 +76,7 @@ def test_gradients_have_the_same_bits_for_any_chunk_threads_and_instruction_set(
     by_columns, dtype, rng
 ):
     x = rng.standard_normal((150, 40)).astype(dtype)
-    weight = rng.standard_normal((600, 40)).astype(dtype)       # more than two blocks of classes
+    weight = rng.standard_normal((600, 40)).astype(dtype)  # more than two blocks of classes
     weight = np.asfortranarray(weight) if by_columns else weight
     target, before, results = rng.integers(0, 600, 150), crossent.isa(), []
     for isa in set(crossent.available_isas()) & {"avx512", "avx2", "neon"}:
@@ -87,7 +87,7 @@ def test_gradients_have_the_same_bits_for_any_chunk_threads_and_instruction_set(
             ))  # fmt: skip
     crossent._core._use_isa(before)
     for loss, (dx, dw, _) in results:
-        assert loss == pytest.approx(results[0][0], rel=1e-14)   # chunks are summed in another order
+        assert loss == pytest.approx(results[0][0], rel=1e-14)  # chunks are summed in another order
         np.testing.assert_array_equal(dx, results[0][1][0])
         np.testing.assert_array_equal(dw, results[0][1][1])
 

@@ -530,7 +530,7 @@ def resident_mb():
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
 def test_only_the_rows_of_a_batch_are_touched(tmp_path, rng):
-    rows, features, every = 500_000, 256, 5000                      # 512 MB, a file of holes
+    rows, features, every = 500_000, 256, 5000  # 512 MB, a file of holes
     X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(rows, features))
     y, weight = rng.integers(0, 3, rows), np.zeros(rows)
     weight[::every] = 1
@@ -559,7 +559,7 @@ def test_the_interpreter_sees_nothing_of_an_epoch(rng):
         profile_events(lambda n=n: net.fit(X[:n], y[:n], batch_size=4, epochs=1, threads=1))
         for n in (40, 40, 4000)
     ]
-    assert counts[1] == counts[2]           # 10 steps or 1000
+    assert counts[1] == counts[2]  # 10 steps or 1000
 
 
 def test_probabilities_are_those_of_the_loss(tmp_path, rng):
@@ -609,7 +609,7 @@ def gemm_calls(monkeypatch):
 
 
 def test_large_weights_go_to_blas_and_agree(gemm_calls, dtype, rng):
-    widths = (1100, 1000, 7)                                         # 4.4 MB and 28 kB in float32
+    widths = (1100, 1000, 7)  # 4.4 MB and 28 kB in float32
     net = make_net(rng, widths, dtype, activation="relu")
     X, y = rng.standard_normal((50, 1100)).astype(dtype), rng.integers(0, 7, 50)
     for weight, _ in net.layers:
@@ -619,7 +619,7 @@ def test_large_weights_go_to_blas_and_agree(gemm_calls, dtype, rng):
     net.fit(X, y, optimizer=SGD(0.1), batch_size=20, epochs=1)
     assert_same(net, layers, 1e-4 if dtype == np.float32 else 1e-11)
     name, other = ("sgemm", "dgemm") if dtype == np.float32 else ("dgemm", "sgemm")
-    assert gemm_calls[name] >= 2 * 3                                 # forward and gradient, 3 steps
+    assert gemm_calls[name] >= 2 * 3  # forward and gradient, 3 steps
     assert gemm_calls[other] == 0
 
 

@@ -30,9 +30,7 @@ def _chunk_rows(chunk, classes, itemsize):
     """Rows of a chunk; whole tiles of the products where they are many."""
     if chunk is not None:
         if isinstance(chunk, bool) or int(chunk) != chunk or chunk < 1:
-            raise ValueError(
-                f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None"
-            )
+            raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None")
         return min(int(chunk), CHUNK_ROWS)
     rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // (classes * itemsize)))
     return rows - rows % 48 if rows >= 48 else rows

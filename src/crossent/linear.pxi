@@ -1,4 +1,4 @@
-# The products of `_linear.py` (csrc/linear.h), and what it needs of a loss before it has any logits.
+# The products of `_linear.py` (csrc/linear.h), and what it needs of a loss without logits.
 
 
 cdef class _Linear:

@@ -31,7 +31,7 @@ cdef void *_blas_function(str name) except NULL:
 
 
 def _scaling_of(_Loss loss):
-    """What the loss does to logits before its softmax: (temperature, softcap), each None or a number."""
+    """What the loss does to logits first: (temperature, softcap), each a number or None."""
     if isinstance(loss, SigmoidCrossEntropy):
         return None, None
     return loss._options.get("temperature"), loss._options.get("softcap")

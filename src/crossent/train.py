@@ -309,7 +309,7 @@ class Network:
     def _forget(self):
         """Forgets the optimiser's moments and the number of steps and epochs done."""
         self._moments, self._steps, self._epochs = {}, 0, 0
-        self._scaling = None, None      # temperature and softcap of the loss of the last training
+        self._scaling = None, None  # temperature and softcap of the loss of the last training
 
     # ------------------------------------------------------------ binding to C
 
