@@ -6,7 +6,8 @@ crossent against each other one the median of the ratios within a round. With on
 time of the processor that counts, with two the time of day.
 
     python benchmarks/train.py [threads ...]       default: 1 2; each in a process of its own
-    python benchmarks/train.py --linear [threads]  linear_cross_entropy, 2048 x 512, 128,256 classes
+    python benchmarks/train.py --linear [threads ...]
+                                    linear_cross_entropy, 2048 x 512, 128,256 classes
 """
 
 import os
@@ -180,11 +181,15 @@ CANDIDATES = {
 # ---------------------------------------------------------------- measuring
 
 
+def clock_of():
+    """One thread: the processor's time, which other programs disturb least; two: time of day."""
+    return process_time if os.environ["OMP_NUM_THREADS"] == "1" else perf_counter
+
+
 def compare(title, widths, adam):
     X = RNG.standard_normal((ROWS, FEATURES), np.float32)
     y = RNG.integers(0, CLASSES, ROWS)
-    runs, alone = {}, os.environ["OMP_NUM_THREADS"] == "1"
-    clock = process_time if alone else perf_counter
+    runs, clock = {}, clock_of()
     for name, make in CANDIDATES.items():
         try:
             runs[name] = make(X, y, widths, adam)
@@ -207,24 +212,75 @@ def compare(title, widths, adam):
     print(f"{'1.25 products + bytes':28}{np.median(floor):10.1f}{np.median(floor / own):12.2f}")
 
 
+def held_out():
+    """Accuracy on rows kept aside, means of 5 splits, and the time to fit, against scikit-learn."""
+    import warnings
+
+    from sklearn.datasets import load_breast_cancer, load_digits
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    from crossent import sklearn as ours
+    from crossent.train import Adam, Cosine
+
+    warnings.simplefilter("ignore")  # scikit-learn's, where an iteration limit is reached
+    # L2 1 / rows is LogisticRegression's default C = 1.
+    models = {
+        "scikit-learn LogisticRegression": lambda n: LogisticRegression(max_iter=1000),
+        "crossent SoftmaxClassifier": lambda n: ours.SoftmaxClassifier(
+            optimizer=Adam(0.03, l2=1 / n, schedule=Cosine()),
+            epochs=20, batch_size=64, random_state=0,
+        ),
+        "scikit-learn MLPClassifier": lambda n: MLPClassifier((100,), random_state=0),
+        "crossent MLPClassifier": lambda n: ours.MLPClassifier(
+            (100,), optimizer=Adam(0.003, schedule=Cosine()),
+            epochs=60, batch_size=64, random_state=0,
+        ),
+    }  # fmt: skip
+    clock = clock_of()
+    print(f"\nHeld-out accuracy, 5 splits, {os.environ['OMP_NUM_THREADS']} thread(s)")
+    print(f"{'':34}{'digits':>8}{'ms':>8}{'cancer':>10}{'ms':>8}")
+    for name, make in models.items():
+        print(f"{name:34}", end="")
+        for load in (load_digits, load_breast_cancer):
+            X, y = load(return_X_y=True)
+            scores, times = [], []
+            for split in range(5):
+                parts = train_test_split(X, y, stratify=y, random_state=split)
+                scaler = StandardScaler().fit(parts[0])
+                model, rows = make(len(parts[0])), scaler.transform(parts[0]).astype(np.float32)
+                start = clock()
+                model.fit(rows, parts[2])
+                times.append(clock() - start)
+                test = scaler.transform(parts[1]).astype(np.float32)
+                scores.append(model.score(test, parts[3]))
+            width = 8 if load is load_digits else 10
+            print(f"{np.mean(scores):{width}.1%}{np.median(times) * 1e3:8.1f}", end="")
+        print()
+
+
 def linear():
     """linear_cross_entropy_value_and_grad against its three bare products and PyTorch."""
     import crossent
 
     rows, features, classes = 2048, 512, 128_256
+    threads, clock = int(os.environ["OMP_NUM_THREADS"]), clock_of()
     x = RNG.standard_normal((rows, features), np.float32)
     weight = RNG.standard_normal((classes, features), np.float32) * np.float32(0.02)
     target = RNG.integers(0, classes, rows)
-    logits_bytes = rows * classes * 4
+    gradients = (x.nbytes + weight.nbytes) / 2**20
 
     def bare():
-        z = x @ weight.T
-        z @ weight
-        z.T @ x
+        z = np.empty((rows, classes), np.float32)
+        np.matmul(x, weight.T, out=z)
+        return z @ weight, z.T @ x
 
     def with_torch(chunked):
         import torch
 
+        torch.set_num_threads(threads)
         a = torch.from_numpy(x).requires_grad_()
         w = torch.from_numpy(weight).requires_grad_()
         t = torch.from_numpy(target)
@@ -233,36 +289,40 @@ def linear():
             f.linear_cross_entropy(a, w, t).backward()
         else:
             f.cross_entropy(f.linear(a, w), t).backward()
+        return a.grad, w.grad
 
-    runs = {
-        "crossent": lambda: crossent.linear_cross_entropy_value_and_grad(x, weight, target),
-        "three bare products": bare,
-        "torch linear + cross_entropy": lambda: with_torch(False),
-    }
+    def crossent_by(chunk):
+        return lambda: crossent.linear_cross_entropy_value_and_grad(
+            x, weight, target, chunk=chunk, threads=threads
+        )
+
+    runs = {"crossent": crossent_by(None), "three bare products": bare}
     try:
         import torch
 
+        runs["torch linear + cross_entropy"] = lambda: with_torch(False)
         if hasattr(torch.nn.functional, "linear_cross_entropy"):
             runs["torch linear_cross_entropy"] = lambda: with_torch(True)
     except ImportError:
-        del runs["torch linear + cross_entropy"]
-    for rows_of_chunk in (16, 64, 128, 512):
-        runs[f"crossent, chunk={rows_of_chunk}"] = lambda n=rows_of_chunk: (
-            crossent.linear_cross_entropy_value_and_grad(x, weight, target, chunk=n)
-        )
-    print(f"logits {logits_bytes / 2**20:.0f} MB, gradients {(weight.nbytes + x.nbytes) >> 20} MB")
-    times = {name: [] for name in runs}
-    for _ in range(3):
+        print("(PyTorch is not installed)")
+    runs |= {f"crossent, chunk={n}": crossent_by(n) for n in (24, 48, 96)}
+    print(
+        f"\nlinear_cross_entropy, {rows} x {features}, {classes} classes, {threads} thread(s); "
+        f"all logits {rows * classes * 4 / 2**20:.0f} MB, gradients {gradients:.0f} MB"
+    )
+    times, peaks = {name: [] for name in runs}, {}
+    for _ in range(2):
         for name, run in runs.items():
-            clock = perf_counter()
-            run()
-            times[name].append(perf_counter() - clock)
+            peaks[name], seconds = peak_of(run, clock)
+            times[name].append(seconds)
+    print(f"{'':32}{'s':>8}{'/ bare':>8}{'MB beyond the gradients':>26}")
     for name, values in times.items():
-        print(f"{name:32}{np.median(values):8.2f} s{peak_of(runs[name]):8.0f} MB at the peak")
+        ratio = np.median(np.array(values) / np.array(times["three bare products"]))
+        print(f"{name:32}{np.median(values):8.2f}{ratio:8.2f}{peaks[name] - gradients:26.0f}")
 
 
-def peak_of(run):
-    """Growth of the process's peak resident memory while it runs, in MB."""
+def peak_of(run, clock):
+    """Growth of the process's peak resident memory while it runs, in MB, and its time."""
 
     def status(key):
         with open("/proc/self/status") as file:
@@ -271,20 +331,27 @@ def peak_of(run):
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak counts from here
     before = status("VmRSS")
-    run()
-    return status("VmHWM") - before
+    start = clock()
+    kept = run()  # with what it returns, as a caller would
+    seconds = clock() - start
+    peak = status("VmHWM") - before
+    del kept
+    return peak, seconds
 
 
 def main(arguments):
-    if arguments[:1] == ["--linear"]:
-        return linear()
     if arguments[:1] == ["--here"]:
+        if "--linear" in arguments:
+            return linear()
         compare("Softmax regression, SGD", [FEATURES, CLASSES], adam=False)
-        return compare("One hidden layer of 128, Adam", [FEATURES, HIDDEN, CLASSES], adam=True)
-    for threads in arguments or ["1", "2"]:
+        compare("One hidden layer of 128, Adam", [FEATURES, HIDDEN, CLASSES], adam=True)
+        return held_out()
+    what = [name for name in arguments if name == "--linear"]
+    for threads in [name for name in arguments if name not in what] or ["1", "2"]:
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {**os.environ, **dict.fromkeys(names, threads)}
-        subprocess.run([sys.executable, __file__, "--here"], env=environment, check=True)
+        command = [sys.executable, __file__, "--here", *what]
+        subprocess.run(command, env=environment, check=True)
 
 
 if __name__ == "__main__":

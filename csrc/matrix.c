@@ -8,6 +8,7 @@
 enum {
     OWN_BYTES = 1 << 22,       /* own kernels up to this size of b: 3 to 15 % faster (measured) */
     PIECE_ROWS = 48,           /* of c, for own kernels: a multiple of the tiles' heights */
+    PIECE_COLUMNS = 192,       /* of a, where its columns are the rows of c */
     PIECE_BLAS = 256,          /* rows or columns of c, for BLAS */
     PARALLEL_WORK = 1 << 19    /* multiplications below which a second thread costs too much */
 };
@@ -89,6 +90,16 @@ static void blas_task(void *run_, size_t begin, size_t end)
     }
 }
 
+void matrix_block(const struct matrix_context *context, const struct product *p, size_t i0,
+                  size_t i1, size_t j0, size_t j1)
+{
+    struct run run = {.context = context, .product = p};
+    if (context->blas.sgemm && p->a_stride && !context->kernels->fused)
+        gemm(&run, i0, j0, (int)(i1 - i0), (int)(j1 - j0));
+    else
+        context->kernels->multiply(p, i0, i1, j0, j1);
+}
+
 static void run_pieces(struct run *run, void (*task)(void *, size_t, size_t))
 {
     const struct product *p = run->product;
@@ -105,7 +116,7 @@ void matrix_multiply(const struct matrix_context *context, const struct product 
         run.columns = p->m > p->n ? p->n : PIECE_BLAS;
         run_pieces(&run, blas_task);
     } else {
-        run.rows = PIECE_ROWS;
+        run.rows = p->transposed ? PIECE_COLUMNS : PIECE_ROWS;
         run.columns = context->kernels->panel;
         run_pieces(&run, own_task);
     }
@@ -122,7 +133,7 @@ void matrix_multiply_transposed(const struct matrix_context *context, const stru
         return;
     }
     struct product straight = *p;
-    context->kernels->transpose(p->b, scratch, p->n, p->k);
+    context->kernels->transpose(p->b, p->k, scratch, p->n, p->n, p->k);
     straight.b = scratch;
     straight.b_stride = p->n;
     matrix_multiply(context, &straight);

@@ -48,7 +48,7 @@ struct train_work {
     size_t *order;
     double *weight;               /* of the batch's rows */
     struct block *block;
-    double *squares;              /* one for each block */
+    double *squares;              /* of each block's gradient */
     char *memory;
 };
 
@@ -517,15 +517,20 @@ static int one_batch(struct train_run *run, const size_t *order, size_t rows, si
     return CROSSENT_OK;
 }
 
+/* Without a limit to the norm it is only asked whether the gradient is finite. */
 static void squares_task(void *run_, size_t begin, size_t end)
 {
     struct train_run *run = run_;
     struct train_work *work = run->work;
+    const struct train_kernels *kernels = work->matrix.kernels;
     for (size_t b = begin; b < end; b++) {
         const struct block *block = &work->block[b];
         const char *grad = block->is_bias ? block->layer->bias_grad : block->layer->weight_grad;
-        work->squares[b] = work->matrix.kernels->sum_of_squares(grad + block->first * work->size,
-                                                                block->n);
+        grad += block->first * work->size;
+        if (isfinite(run->clip))
+            work->squares[b] = kernels->sum_of_squares(grad, block->n);
+        else
+            work->squares[b] = kernels->all_finite(grad, block->n) ? 0 : NAN;
     }
 }
 

@@ -125,6 +125,23 @@ static void sum_columns(const void *from_, void *sum_, size_t rows, size_t colum
             sum[j] += from[j];
 }
 
+/* NaN is what 0 times an infinity or NaN gives, and what it stays. Four sums, as one would wait for
+ * itself. */
+static int finite_elements(const void *x_, size_t n)
+{
+    const T *x = x_;
+    const vec zero = vset(0);
+    vec sum[4] = {zero, zero, zero, zero};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int s = 0; s < 4; s++)
+            sum[s] = sum[s] + vload(x + i + s * LANES) * zero;
+    for (; i < n; i += LANES)
+        sum[0] = sum[0] + vload_part(x + i, n - i, zero) * zero;
+    vec all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return vbits(vequal(all, zero)) == vbits(vequal(zero, zero));
+}
+
 /* In doubles, in 8 lanes whatever the register holds: float squares are exact and cannot
  * overflow. */
 static double squares(const void *x_, size_t n)

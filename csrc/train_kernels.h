@@ -13,8 +13,9 @@ struct train_kernels {
     size_t panel;           /* columns that a product works on at a time */
     /* Rows [i0, i1) and columns [j0, j1) of a product. */
     void (*multiply)(const struct product *, size_t i0, size_t i1, size_t j0, size_t j1);
-    /* to (columns x rows) = from (rows x columns), both contiguous. */
-    void (*transpose)(const void *from, void *to, size_t rows, size_t columns);
+    /* to (columns x rows) = from (rows x columns); strides are elements between rows. */
+    void (*transpose)(const void *from, size_t from_stride, void *to, size_t to_stride, size_t rows,
+                      size_t columns);
     /* to[i] = f(from[i]), which may be the same array. */
     void (*activate)(enum train_activation, const void *from, void *to, size_t n);
     /* grad[i] *= f'(before[i]), where after[i] = f(before[i]); only gelu reads `before`. */
@@ -22,6 +23,7 @@ struct train_kernels {
                           size_t n);
     /* sum[j] (+)= the sum of column j. */
     void (*column_sums)(const void *from, void *sum, size_t rows, size_t columns, int accumulate);
+    int (*all_finite)(const void *x, size_t n);
     double (*sum_of_squares)(const void *x, size_t n);
     void (*update)(const struct train_update *, void *parameters, const void *grad, void *first,
                    void *second, size_t n);

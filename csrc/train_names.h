@@ -18,12 +18,17 @@
 
 /* Rows of a tile of one register's columns; elements of a cache line. */
 enum { TALL = 8 };
+/* Columns and registers of a tile, and most columns, of train_columns.inc.h. */
+enum { COLUMN_GROUP = 5, COLUMN_REGISTERS = VECTOR_REGISTERS / 8, NARROW = 11 };
 #define LINE (64 / sizeof(T))
 
 #define product_tile F(product_tile)
 #define tile_of_height F(tile_of_height)
 #define tile_rows F(tile_rows)
 #define multiply_tiles F(multiply_tiles)
+#define column_tile F(column_tile)
+#define column_tiles F(column_tiles)
+#define multiply_columns F(multiply_columns)
 #define transpose_matrix F(transpose_matrix)
 #define sigmoid_of F(sigmoid_of)
 #define tanh_of F(tanh_of)
@@ -34,6 +39,7 @@ enum { TALL = 8 };
 #define activate_elements F(activate_elements)
 #define differentiate_elements F(differentiate_elements)
 #define sum_columns F(sum_columns)
+#define finite_elements F(finite_elements)
 #define squares F(squares)
 #define regularized F(regularized)
 #define update_sgd F(update_sgd)

@@ -87,6 +87,11 @@ tile_rows(const struct product *p, size_t i0, size_t i1, size_t j, size_t left, 
 
 static void multiply_tiles(const struct product *p, size_t i0, size_t i1, size_t j0, size_t j1)
 {
+    if (p->transposed && !p->accumulate && !p->start && p->n <= NARROW && p->n % LANES &&
+        j0 == 0 && j1 >= p->n) {
+        multiply_columns(p, i0, i1);
+        return;
+    }
     for (size_t j = j0; j < j1; j += PANEL) {
         size_t width = j1 - j < PANEL ? j1 - j : PANEL;
         size_t registers = (width + LANES - 1) / LANES, left = width - (registers - 1) * LANES;
@@ -99,29 +104,4 @@ static void multiply_tiles(const struct product *p, size_t i0, size_t i1, size_t
 #endif
         }
     }
-}
-
-/* Squares of LANES x LANES through registers, the rest one by one. */
-static void transpose_matrix(const void *from_, void *to_, size_t rows, size_t columns)
-{
-    const T *from = from_;
-    T *to = to_;
-    size_t i = 0;
-    for (; i + LANES <= rows; i += LANES) {
-        size_t j = 0;
-        for (; j + LANES <= columns; j += LANES) {
-            vec square[LANES];
-            for (int l = 0; l < LANES; l++)
-                square[l] = vload(from + (i + (size_t)l) * columns + j);
-            vtranspose(square);
-            for (int l = 0; l < LANES; l++)
-                vstore(to + (j + (size_t)l) * rows + i, square[l]);
-        }
-        for (; j < columns; j++)
-            for (size_t l = 0; l < LANES; l++)
-                to[j * rows + i + l] = from[(i + l) * columns + j];
-    }
-    for (; i < rows; i++)
-        for (size_t j = 0; j < columns; j++)
-            to[j * rows + i] = from[i * columns + j];
 }

@@ -67,6 +67,7 @@ static const struct train_kernels F(train_table) = {
     .activate = activate_elements,
     .differentiate = differentiate_elements,
     .column_sums = sum_columns,
+    .all_finite = finite_elements,
     .sum_of_squares = squares,
     .update = update_parameters,
     .multiply_elements = multiply_by,

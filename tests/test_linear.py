@@ -71,6 +71,43 @@ def test_both_layouts_of_the_weights(dtype, rng):
     np.testing.assert_allclose(dw2, dw, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_gradients_have_the_same_bits_for_any_chunk_threads_and_instruction_set(
+    by_columns, dtype, rng
+):
+    x = rng.standard_normal((150, 40)).astype(dtype)
+    weight = rng.standard_normal((600, 40)).astype(dtype)  # more than two blocks of classes
+    weight = np.asfortranarray(weight) if by_columns else weight
+    target, before, results = rng.integers(0, 600, 150), crossent.isa(), []
+    for isa in set(crossent.available_isas()) & {"avx512", "avx2", "neon"}:
+        crossent._core._use_isa(isa)
+        for chunk, threads in ((None, 1), (None, 2), (None, 5), (17, 3), (1, 1)):
+            results.append(crossent.linear_cross_entropy_value_and_grad(
+                x, weight, target, chunk=chunk, threads=threads
+            ))  # fmt: skip
+    crossent._core._use_isa(before)
+    for loss, (dx, dw, _) in results:
+        assert loss == pytest.approx(results[0][0], rel=1e-14)  # chunks are summed in another order
+        np.testing.assert_array_equal(dx, results[0][1][0])
+        np.testing.assert_array_equal(dw, results[0][1][1])
+
+
+def test_without_fused_multiply_add_the_products_are_scipys(rng):
+    pytest.importorskip("scipy")
+    x, weight, target, bias = case(rng)
+    before, results = crossent.isa(), {}
+    for isa in ("scalar", before):
+        crossent._core._use_isa(isa)
+        layer = crossent._core._Linear(weight, bias, 1)
+        results[isa] = crossent.linear_cross_entropy_value_and_grad(x, weight, target, bias=bias)
+        assert layer.uses_blas == (isa in ("scalar", "sse2"))
+    crossent._core._use_isa(before)
+    (loss, gradients), (expected, others) = results["scalar"], results[before]
+    assert loss == pytest.approx(expected, rel=1e-13)
+    for g, e in zip(gradients, others, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-11, atol=1e-14)
+
+
 def test_soft_targets(rng):
     x, weight, _, bias = case(rng)
     target = rng.dirichlet(np.ones(CLASSES), ROWS)

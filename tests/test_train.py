@@ -1,6 +1,9 @@
 """The compiled loop against a plain one of the same arithmetic, step by step."""
 
+import ctypes
+import os
 import pickle
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -79,6 +82,20 @@ def test_activations_follow_the_plain_loop(activation, isa, rng):
 def test_float32_follows_the_plain_loop_to_its_rounding(name, isa, rng):
     # A sign that rounding turns is a step of Adam's whole rate: 1 % of it are the tolerance.
     check_against_plain(rng, OPTIMIZERS[name], dtype=np.float32, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5, 8, 10, 11, 12, 17])
+@pytest.mark.parametrize("features", [3, 64, 201])
+def test_products_of_any_width(features, outputs, isa, dtype, rng):
+    X = rng.standard_normal((45, features)).astype(dtype)
+    y = rng.integers(0, 2, (45, outputs))
+    net = Network.create([features, outputs], dtype=dtype, output="sigmoid", seed=0)
+    _, [(dw, db)] = net.backward(X, y)
+    z = X.astype(float) @ net.layers[0][0].astype(float)
+    delta = (1 / (1 + np.exp(-z)) - y) / y.size
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    np.testing.assert_allclose(dw, X.T.astype(float) @ delta, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(db, delta.sum(axis=0), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("widths", [(7, 5), (7, 19, 5), (7, 33, 16, 5)])
@@ -474,3 +491,153 @@ def test_a_progress_bar(rng, capsys):
     X, y = make_data(rng)
     make_net(rng).fit(X, y, epochs=2, progress=True)
     assert "2/2" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- data, memory, the interpreter
+
+
+class Files:
+    """A sequence that opens its chunks when asked."""
+
+    def __init__(self, directory, arrays):
+        self.paths, self.opened = [], 0
+        for i, array in enumerate(arrays):
+            self.paths.append(directory / f"{i}.npy")
+            np.save(self.paths[-1], array)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        self.opened += 1
+        return np.load(self.paths[i], mmap_mode="r")
+
+
+def test_any_sequence_of_chunks(tmp_path, rng):
+    X, y = make_data(rng, np.float32)
+    files = Files(tmp_path, [X[:20], X[20:]])
+    nets = [make_net(np.random.default_rng(1), dtype=np.float32) for _ in range(2)]
+    nets[0].fit(X, y, epochs=2, batch_size=16)
+    nets[1].fit(files, y, epochs=2, batch_size=16)
+    assert files.opened == 2
+    assert_same(nets[1], nets[0].layers, 0)
+
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 2**20
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
+def test_only_the_rows_of_a_batch_are_touched(tmp_path, rng):
+    rows, features, every = 500_000, 256, 5000  # 512 MB, a file of holes
+    X = np.memmap(tmp_path / "X", np.float32, "w+", shape=(rows, features))
+    y, weight = rng.integers(0, 3, rows), np.zeros(rows)
+    weight[::every] = 1
+    net = Network.create([features, 3], seed=0)
+    net.fit(X[:1], y[:1], epochs=1, threads=1)
+    before = resident_mb()
+    net.fit(X, y, sample_weight=weight, epochs=1, threads=1)
+    assert resident_mb() - before < 100
+
+
+def profile_events(function):
+    """How many calls the interpreter sees."""
+    events = []
+    sys.setprofile(lambda frame, event, argument: events.append(event))
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return len(events)
+
+
+def test_the_interpreter_sees_nothing_of_an_epoch(rng):
+    net = make_net(rng)
+    X, y = make_data(rng, rows=4000)
+    counts = [
+        profile_events(lambda n=n: net.fit(X[:n], y[:n], batch_size=4, epochs=1, threads=1))
+        for n in (40, 40, 4000)
+    ]
+    assert counts[1] == counts[2]  # 10 steps or 1000
+
+
+def test_probabilities_are_those_of_the_loss(tmp_path, rng):
+    X, y = make_data(rng)
+    net = make_net(rng)
+    net.fit(X, y, loss=crossent.SoftmaxCrossEntropy(temperature=0.5, softcap=1.5), epochs=1)
+    z = 1.5 * np.tanh(net.logits(X) / 0.5 / 1.5)
+    np.testing.assert_allclose(net.predict_proba(X), crossent.softmax(z), rtol=1e-12)
+    net.save(tmp_path / "net.npz")
+    again = Network.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+    net.fit(X, y, epochs=1)
+    np.testing.assert_array_equal(net.predict_proba(X), crossent.softmax(net.logits(X)))
+
+
+# ---------------------------------------------------------------- BLAS
+
+
+@pytest.fixture
+def gemm_calls(monkeypatch):
+    """SciPy's gemm replaced by functions that count and then call it."""
+    cython_blas = pytest.importorskip("scipy.linalg.cython_blas")
+    api, counts, kept = ctypes.pythonapi, {"sgemm": 0, "dgemm": 0}, []
+    api.PyCapsule_GetName.restype = ctypes.c_char_p
+    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    api.PyCapsule_New.restype = ctypes.py_object
+    api.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)
+    for name in counts:
+        capsule = cython_blas.__pyx_capi__[name]
+        signature = api.PyCapsule_GetName(capsule)
+        real = kind(api.PyCapsule_GetPointer(capsule, signature))
+
+        def counting(*arguments, name=name, real=real):
+            counts[name] += 1
+            real(*arguments)
+
+        wrapped = kind(counting)
+        address = ctypes.cast(wrapped, ctypes.c_void_p).value
+        kept.append((wrapped, signature))
+        monkeypatch.setitem(cython_blas.__pyx_capi__, name,
+                            api.PyCapsule_New(address, signature, None))  # fmt: skip
+    yield counts
+    del kept
+
+
+def test_large_weights_go_to_blas_and_agree(gemm_calls, dtype, rng):
+    widths = (1100, 1000, 7)  # 4.4 MB and 28 kB in float32
+    net = make_net(rng, widths, dtype, activation="relu")
+    X, y = rng.standard_normal((50, 1100)).astype(dtype), rng.integers(0, 7, 50)
+    for weight, _ in net.layers:
+        weight *= dtype(0.1)
+    layers = copy_of(net)
+    plain_loop.fit(layers, ["relu"], X.astype(float), y, SGD(0.1), batch_size=20, epochs=1)
+    net.fit(X, y, optimizer=SGD(0.1), batch_size=20, epochs=1)
+    assert_same(net, layers, 1e-4 if dtype == np.float32 else 1e-11)
+    name, other = ("sgemm", "dgemm") if dtype == np.float32 else ("dgemm", "sgemm")
+    assert gemm_calls[name] >= 2 * 3  # forward and gradient, 3 steps
+    assert gemm_calls[other] == 0
+
+
+def test_small_weights_stay_with_our_own_kernels(gemm_calls, rng):
+    if crossent.isa() in ("scalar", "sse2"):
+        pytest.skip("no fused multiply-add: BLAS does all products")
+    X, y = make_data(rng)
+    make_net(rng).fit(X, y, epochs=1)
+    assert gemm_calls == {"sgemm": 0, "dgemm": 0}
+
+
+def test_blas_on_any_number_of_threads_gives_the_same_bits(rng):
+    pytest.importorskip("scipy")
+    X, y = rng.standard_normal((300, 1100)).astype(np.float32), rng.integers(0, 7, 300)
+    nets = []
+    for threads in (1, 2, 3):
+        net = Network.create([1100, 1000, 7], seed=0)
+        net.fit(X, y, batch_size=100, epochs=1, threads=threads)
+        nets.append(net)
+    for net in nets[1:]:
+        assert_same(net, nets[0].layers, 0)

@@ -1,23 +1,18 @@
 """Cross-entropy of a linear layer, chunk by chunk: the logits of all rows never exist at once.
 
-A chunk of rows goes through one buffer: logits by BLAS, their gradient in place of them by the loss
-kernel, and two more products into the gradients of x and weight. The divisor of the mean is known
-beforehand and enters as BLAS's factor alpha, so that no pass over the gradients is needed for it.
-BLAS stores columns first: an array it takes here is the transpose of the row-major one, which costs
-no copy, and so either layout of the weights is a flag.
+A chunk of rows goes through one buffer: logits, their gradient in place of them by the loss kernel,
+and two more products into the gradients of x and weight (csrc/linear.c). The divisor of the mean is
+known beforehand and enters the loss as upstream gradient, so that no pass over the gradients is
+needed for it.
 """
 
 import numpy as np
 
 from . import _arrays, _core
+from ._blas import one_blas_thread
 
-CHUNK_BYTES = 96 << 20  # of logits: the weights are read three times a chunk
-
-
-def _gemm(dtype):
-    from scipy.linalg import blas
-
-    return blas.sgemm if dtype == np.float32 else blas.dgemm
+CHUNK_BYTES = 96 << 20  # of logits: weights and their gradient go through memory once a chunk
+CHUNK_ROWS = 384  # more gain nothing, as x no longer stays in the cache
 
 
 def _matrix(array, name, shape, dtype=None):
@@ -31,38 +26,14 @@ def _matrix(array, name, shape, dtype=None):
     return array
 
 
-class _Weight:
-    """A (classes, features) matrix in either layout, and its gradient in the same."""
-
-    def __init__(self, array):
-        self.by_rows = array.flags.c_contiguous
-        if not self.by_rows and not array.flags.f_contiguous:
-            raise ValueError("weight is not contiguous; expected row-major or column-major order")
-        self.fortran = array.T if self.by_rows else array
-        self.gemm = _gemm(array.dtype)
-        self.grad = None
-
-    def logits(self, x, out, start):
-        """out = x @ weight.T, or out += ..."""
-        self.gemm(1.0, self.fortran, x.T, beta=float(start), c=out.T, trans_a=self.by_rows,
-                  overwrite_c=1)  # fmt: skip
-
-    def back_to_x(self, delta, alpha, out):
-        """out = alpha * delta @ weight"""
-        self.gemm(alpha, self.fortran, delta.T, c=out.T, trans_a=not self.by_rows, overwrite_c=1)
-
-    def add_gradient(self, delta, x, alpha):
-        """grad += alpha * delta.T @ x"""
-        beta = 0.0 if self.grad is None else 1.0
-        if self.grad is None:
-            self.grad = np.zeros_like(self.fortran)
-        first, second = (x, delta) if self.by_rows else (delta, x)
-        self.gemm(alpha, first.T, second.T, beta=beta, c=self.grad, trans_b=1, overwrite_c=1)
-
-    def gradient(self):
-        if self.grad is None:
-            self.grad = np.zeros_like(self.fortran)
-        return self.grad.T if self.by_rows else self.grad
+def _chunk_rows(chunk, classes, itemsize):
+    """Rows of a chunk; whole tiles of the products where they are many."""
+    if chunk is not None:
+        if isinstance(chunk, bool) or int(chunk) != chunk or chunk < 1:
+            raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None")
+        return min(int(chunk), CHUNK_ROWS)
+    rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // (classes * itemsize)))
+    return rows - rows % 48 if rows >= 48 else rows
 
 
 def _target(target, rows, classes, loss, weight):
@@ -85,11 +56,14 @@ def _target(target, rows, classes, loss, weight):
 def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     x = _matrix(x, "x", (None, None))
     rows, features = x.shape
-    array = _matrix(weight, "weight", (None, features), x.dtype)
-    classes = array.shape[0]
+    weight = _matrix(weight, "weight", (None, features), x.dtype)
+    if not weight.flags.c_contiguous and not weight.flags.f_contiguous:
+        raise ValueError("weight is not contiguous; expected row-major or column-major order")
+    classes = weight.shape[0]
     bias = None if bias is None else _matrix(bias, "bias", (classes,), x.dtype)
     if sample_weight is not None:
         sample_weight = _arrays.per_row(sample_weight, (rows,), "sample_weight")
+    size = _chunk_rows(chunk, classes, x.itemsize)
     whole = _core.SoftmaxCrossEntropy(**options)
     target, kept = _target(target, rows, classes, whole, sample_weight)
     reduction = options.get("reduction", "mean")
@@ -98,40 +72,41 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     part_options["reduction"] = "none" if reduction == "none" else "sum"
     part = _core.SoftmaxCrossEntropy(**part_options)
 
-    weight, kept = _Weight(array), np.flatnonzero(kept)
-    size = max(1, CHUNK_BYTES // (classes * x.itemsize)) if chunk is None else int(chunk)
-    if size < 1:
-        raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None")
+    kept = np.flatnonzero(kept)
+    layer = _core._Linear(
+        weight, None if bias is None else np.ascontiguousarray(bias), options.get("threads")
+    )
     logits = np.empty((min(size, len(kept)), classes), x.dtype)
-    alpha = 0.0 if divisor == 0 else 1.0 / divisor
+    scale = 0.0 if divisor == 0 else 1.0 / divisor
     losses = np.zeros(rows, x.dtype) if reduction == "none" else 0.0
     dx = np.zeros_like(x, order="C") if gradient else None
-    dbias = np.zeros_like(bias) if gradient and bias is not None else None
+    dbias = np.zeros(classes) if gradient and bias is not None else None
 
-    for begin in range(0, len(kept), size):
-        at = kept[begin : begin + size]
-        some, z = x[at], logits[: len(at)]
-        if bias is not None:
-            z[...] = bias
-        weight.logits(some, z, bias is not None)
-        call = {} if sample_weight is None else {"sample_weight": sample_weight[at]}
-        if gradient:
-            value, _ = part.value_and_grad(z, target[at], out=z, **call)
-            down = np.empty_like(some)
-            weight.back_to_x(z, alpha, down)
-            dx[at] = down
-            weight.add_gradient(z, some, alpha)
-            if dbias is not None:
-                dbias += alpha * z.sum(axis=0, dtype=np.float64)
-        else:
-            value = part.forward(z, target[at], **call)
-        if reduction == "none":
-            losses[at] = value
-        else:
-            losses += value
+    with one_blas_thread(layer.uses_blas):
+        for begin in range(0, len(kept), size):
+            at = kept[begin : begin + size]
+            some, z = x[at], logits[: len(at)]
+            layer.logits(some, z)
+            call = {} if sample_weight is None else {"sample_weight": sample_weight[at]}
+            if gradient:
+                value, _ = part.value_and_grad(z, target[at], out=z, upstream=scale, **call)
+                down = np.empty_like(some)
+                layer.gradients(some, z, down)
+                dx[at] = down
+                if dbias is not None:
+                    dbias += z.sum(axis=0, dtype=np.float64)
+            else:
+                value = part.forward(z, target[at], **call)
+            if reduction == "none":
+                losses[at] = value
+            else:
+                losses += value
     if reduction != "none":
         losses = _core._reduced(whole, losses, divisor)
-    return losses, (dx, weight.gradient(), dbias) if gradient else None
+    if not gradient:
+        return losses, None
+    dweight = np.zeros_like(weight) if layer.grad is None else layer.grad
+    return losses, (dx, dweight, None if dbias is None else dbias.astype(x.dtype))
 
 
 def linear_cross_entropy(
@@ -148,8 +123,8 @@ def linear_cross_entropy(
     bias : ndarray (classes,), optional
     sample_weight : array (rows,), optional
     chunk : int, optional
-        Rows whose logits exist at a time; by default as many as fit 96 MB. Fewer need less memory,
-        and more time: the weights are read three times for each chunk.
+        Rows whose logits exist at a time, at most 384; by default as many as fit 96 MB. Fewer need
+        less memory and more time, as each chunk reads weights and their gradient again.
     **options
         Those of `SoftmaxCrossEntropy` but `axis` and `class_mask`.
 
@@ -159,8 +134,9 @@ def linear_cross_entropy(
 
     Notes
     -----
-    The products are SciPy's BLAS, on its own threads. Ignored rows and rows of weight 0 are left
-    out before the product.
+    Ignored rows and rows of weight 0 are left out before the product. The gradients do not depend
+    on the number of threads, nor on `chunk`. On processors without fused multiply-add the products
+    are those of SciPy's BLAS, if it is installed.
 
     Examples
     --------

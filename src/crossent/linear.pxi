@@ -1,4 +1,48 @@
-# What `_linear.py` needs of a loss before it has any logits.
+# The products of `_linear.py` (csrc/linear.h), and what it needs of a loss without logits.
+
+
+cdef class _Linear:
+    """A weight matrix, (classes, features) in either order, and its gradient in the same."""
+    cdef linear call
+    cdef readonly cnp.ndarray weight, bias, grad
+
+    def __init__(self, cnp.ndarray weight, cnp.ndarray bias, threads):
+        memset(&self.call, 0, sizeof(self.call))
+        self.weight, self.bias = weight, bias
+        self.call.matrix.dtype = dtype_of(weight)
+        self.call.matrix.threads = parse_threads(threads)
+        self.call.classes = cnp.PyArray_DIM(weight, 0)
+        self.call.features = cnp.PyArray_DIM(weight, 1)
+        self.call.by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(weight)
+        self.call.weight, self.call.bias = _address(weight), _address(bias)
+        if linear_suits_blas(self.call.matrix.dtype):
+            _find_blas(&self.call.matrix.blas)
+
+    @property
+    def uses_blas(self):
+        return self.call.matrix.blas.sgemm != NULL
+
+    def logits(self, cnp.ndarray x, cnp.ndarray out):
+        """out (rows, classes) = x @ weight.T + bias; both contiguous."""
+        cdef int status
+        self.call.rows = cnp.PyArray_DIM(x, 0)
+        self.call.x, self.call.logits = _address(x), _address(out)
+        with nogil:
+            status = linear_logits(&self.call)
+        check(status, NULL, None, None)
+
+    def gradients(self, cnp.ndarray x, cnp.ndarray delta, cnp.ndarray dx):
+        """dx = delta @ weight; grad += delta.T @ x."""
+        cdef int status
+        self.call.accumulate = self.grad is not None
+        if self.grad is None:
+            self.grad = np.empty_like(self.weight)
+        self.call.rows = cnp.PyArray_DIM(x, 0)
+        self.call.x, self.call.logits = _address(x), _address(delta)
+        self.call.x_grad, self.call.weight_grad = _address(dx), _address(self.grad)
+        with nogil:
+            status = linear_gradients(&self.call)
+        check(status, NULL, None, None)
 
 
 def _mean_divisor(SoftmaxCrossEntropy loss, cnp.ndarray target, Py_ssize_t classes,

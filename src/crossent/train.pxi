@@ -30,6 +30,22 @@ cdef void *_blas_function(str name) except NULL:
     return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
 
 
+def _scaling_of(_Loss loss):
+    """What the loss does to logits first: (temperature, softcap), each a number or None."""
+    if isinstance(loss, SigmoidCrossEntropy):
+        return None, None
+    return loss._options.get("temperature"), loss._options.get("softcap")
+
+
+cdef int _find_blas(matrix_blas *blas) except -1:
+    """Fills in SciPy's BLAS; without SciPy our own kernels do, more slowly."""
+    try:
+        blas.sgemm, blas.dgemm = _blas_function("sgemm"), _blas_function("dgemm")
+    except ImportError:
+        blas.sgemm = blas.dgemm = NULL
+    return 0
+
+
 cdef object _pos_weights(object value, Py_ssize_t outputs):
     """One for each output."""
     try:
@@ -120,11 +136,7 @@ cdef class _Loop:
     def prepare(self):
         """Allocates the workspace; True if BLAS is in use, which must then keep to one thread."""
         if train_suits_blas(&self.run.net, self.run.batch):
-            try:
-                self.run.net.blas.sgemm = _blas_function("sgemm")
-                self.run.net.blas.dgemm = _blas_function("dgemm")
-            except ImportError:
-                self.run.net.blas.sgemm = NULL      # our own kernels do, more slowly
+            _find_blas(&self.run.net.blas)
         self.run.work = train_work_new(&self.run.net, self.run.batch)
         if self.run.work == NULL:
             raise MemoryError("crossent: no memory for the activations of a batch")

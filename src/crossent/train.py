@@ -11,13 +11,13 @@ it is SciPy's, and it must keep to one thread while the loop spreads pieces over
 sees to that with threadpoolctl; without that package, set OPENBLAS_NUM_THREADS=1.
 """
 
-from contextlib import contextmanager, nullcontext
-from functools import cache
+from contextlib import contextmanager
 from time import perf_counter
 
 import numpy as np
 
 from . import _core
+from ._blas import one_blas_thread
 from ._optimizers import (
     SGD,
     Adam,
@@ -44,22 +44,6 @@ __all__ = [
 ]
 
 EVALUATION_ROWS = 256  # a batch when nothing is learnt
-
-
-@cache
-def _thread_pools():
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        return None
-    return ThreadpoolController()
-
-
-@contextmanager
-def _one_blas_thread(needed):
-    pools = _thread_pools() if needed else None
-    with pools.limit(limits=1, user_api="blas") if pools else nullcontext():
-        yield
 
 
 # ---------------------------------------------------------------- arguments
@@ -136,23 +120,29 @@ def _per_layer(name, value, count, check):
 
 
 def _chunks(X, features, dtype):
-    """X as a list of two-dimensional arrays, none of them copied."""
-    chunks = [X] if isinstance(X, np.ndarray) else X
-    if not isinstance(chunks, (list, tuple)) or not all(isinstance(c, np.ndarray) for c in chunks):
+    """X as a list of two-dimensional arrays, none of them copied; each chunk is asked for once."""
+    if isinstance(X, np.ndarray):
+        chunks = [X]
+    elif hasattr(X, "__len__") and hasattr(X, "__getitem__") and not isinstance(X, dict):
+        chunks = [X[i] for i in range(len(X))]
+    else:
+        chunks = [X]
+    if not all(isinstance(c, np.ndarray) for c in chunks):
         raise TypeError(
-            f"X is a {type(X).__name__}; expected a NumPy array or a list of them (chunks of rows)"
+            f"X is a {type(X).__name__}; expected a NumPy array or a sequence of them (chunks of "
+            "rows)"
         )
     if not chunks:
         raise ValueError("X is an empty list; expected at least one chunk")
     for i, chunk in enumerate(chunks):
-        name = "X" if chunks[0] is X else f"X[{i}]"
+        name = "X" if chunk is X else f"X[{i}]"
         if chunk.ndim != 2 or chunk.shape[1] != features:
             raise ValueError(f"{name} has shape {chunk.shape}; expected (rows, {features})")
         if chunk.dtype != dtype or not chunk.dtype.isnative or not chunk.flags.aligned:
             raise TypeError(
                 f"{name} has dtype {chunk.dtype}; expected that of the weights, {dtype}"
             )
-    return list(chunks), sum(map(len, chunks))
+    return chunks, sum(map(len, chunks))
 
 
 def _target(y, rows, outputs, dtype, elementwise):
@@ -319,6 +309,7 @@ class Network:
     def _forget(self):
         """Forgets the optimiser's moments and the number of steps and epochs done."""
         self._moments, self._steps, self._epochs = {}, 0, 0
+        self._scaling = None, None  # temperature and softcap of the loss of the last training
 
     # ------------------------------------------------------------ binding to C
 
@@ -382,15 +373,24 @@ class Network:
         loop, blas, _ = self._loop(EVALUATION_ROWS, threads)
         _, rows = self._bind(loop, X)
         out = np.empty((rows, self.outputs), self.dtype)
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             loop.evaluate(out)
         return out
 
     forward = logits
 
     def predict_proba(self, X, *, threads=None):
-        """Softmax or sigmoid of the logits, shape (rows, outputs)."""
+        """Softmax or sigmoid of the logits, shape (rows, outputs).
+
+        `temperature` and `softcap` of the loss that the network was last trained with act on the
+        logits here as they did there.
+        """
         z = self.logits(X, threads=threads)
+        temperature, softcap = self._scaling
+        if temperature is not None:
+            z /= temperature
+        if softcap is not None:
+            z = softcap * np.tanh(z / softcap)
         return (_core.sigmoid if self.output == "sigmoid" else _core.softmax)(z, out=z)
 
     def predict(self, X, *, threads=None):
@@ -405,7 +405,7 @@ class Network:
         """Mean loss and accuracy on a data set, as two floats."""
         loop, blas, _ = self._loop(EVALUATION_ROWS, threads)
         self._bind(loop, X, y, loss, sample_weight)
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             loop.evaluate(None)
         return loop.mean_loss, loop.accuracy
 
@@ -423,7 +423,7 @@ class Network:
         if rows == 0:
             raise ValueError("X has no rows; expected at least one")
         loop.order("all", 0, 0, False)
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             loop.gradients()
         return loop.mean_loss, gradients
 
@@ -456,8 +456,9 @@ class Network:
 
         Parameters
         ----------
-        X : ndarray (rows, features) of the network's dtype, or a list of such chunks
-            May be a `numpy.memmap`: only the rows of a batch are touched.
+        X : ndarray (rows, features) of the network's dtype, or a sequence of such chunks
+            A list, or any object with ``len`` and ``[i]``, of which each chunk is asked for once.
+            Arrays may be `numpy.memmap`: only the rows of a batch are touched.
         y : class indices (rows,), or targets (rows, outputs)
         loss : SoftmaxCrossEntropy or SigmoidCrossEntropy, optional
             With its options; reduction "mean".
@@ -545,7 +546,7 @@ class Network:
             raise TypeError(
                 f"optimizer is {optimizer!r}; expected SGD(...), Adam(...) or AdamW(...)"
             )
-        rows = _chunks(X, self.features, self.dtype)[1]
+        X, rows = _chunks(X, self.features, self.dtype)
         if rows == 0:
             raise ValueError("X has no rows; expected at least one")
         batch = min(_whole("batch_size", batch_size, 1), rows)
@@ -555,6 +556,7 @@ class Network:
         if sampling != "all":
             _labels(target, classes, f"sampling={sampling!r}")
         loop.optimize(optimizer, self._steps, seed % 2**64, accumulate)
+        self._scaling = _core._scaling_of(self._loss(loss))
 
         def epoch(history, epochs, bar):
             clock = perf_counter()
@@ -584,7 +586,7 @@ class Network:
             history.seconds.append(perf_counter() - clock)
             return length
 
-        with _one_blas_thread(blas):
+        with one_blas_thread(blas):
             yield epoch
 
     def _epochs_of(
@@ -636,7 +638,8 @@ class Network:
                 arrays[f"bias{i}"] = bias
         np.savez(
             path, activations=np.array(self.activations, "U8"), dropouts=np.array(self.dropouts),
-            output=np.array(self.output), layers=np.array(len(self.layers)), **arrays,
+            output=np.array(self.output), layers=np.array(len(self.layers)),
+            scaling=np.array(self._scaling, float), **arrays,
         )  # fmt: skip
 
     @classmethod
@@ -647,12 +650,14 @@ class Network:
                 (file[f"weight{i}"], file[f"bias{i}"] if f"bias{i}" in file else None)
                 for i in range(int(file["layers"]))
             ]
-            return cls(
+            net = cls(
                 layers,
                 activation=[str(a) for a in file["activations"]],
                 dropout=[float(d) for d in file["dropouts"]],
                 output=str(file["output"]),
             )
+            net._scaling = tuple(None if np.isnan(s) else float(s) for s in file["scaling"])
+            return net
 
 
 class _Bar:

@@ -2,10 +2,34 @@
 from libc.stdint cimport uint64_t
 from crossent.crossent cimport crossent_dtype, crossent_sigmoid_options, crossent_softmax
 
-cdef extern from "train.h" nogil:
+cdef extern from "matrix.h" nogil:
     struct matrix_blas:
         void *sgemm
         void *dgemm
+
+    struct matrix_context:
+        matrix_blas blas
+        crossent_dtype dtype
+        int threads
+
+cdef extern from "linear.h" nogil:
+    struct linear:
+        matrix_context matrix
+        size_t rows, features, classes
+        int by_columns
+        const void *x
+        const void *weight
+        const void *bias
+        void *logits
+        void *x_grad
+        void *weight_grad
+        int accumulate
+
+    int linear_suits_blas(crossent_dtype dtype)
+    int linear_logits(const linear *call)
+    int linear_gradients(const linear *call)
+
+cdef extern from "train.h" nogil:
 
     enum train_status:
         TRAIN_BAD_ROW, TRAIN_BAD_LOSS, TRAIN_BAD_GRADIENT

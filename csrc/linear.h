@@ -1,0 +1,35 @@
+/* The products of a linear layer whose logits exist for a chunk of rows only (_linear.py).
+ *
+ * All run over blocks of classes that stay in the second-level cache, so that a chunk reads the
+ * weights and their gradient from memory once a product. Sums over features, classes and rows run
+ * in ascending order whatever the number of threads and of blocks.
+ */
+#ifndef CROSSENT_LINEAR_H
+#define CROSSENT_LINEAR_H
+
+#include <stddef.h>
+
+#include "matrix.h"
+
+/* Row-major and contiguous, but for the weights and their gradient: (classes, features), or
+ * (features, classes) where `by_columns`. */
+struct linear {
+    struct matrix_context matrix;
+    size_t rows, features, classes;
+    int by_columns;
+    const void *x, *weight, *bias;   /* (rows, features); bias (classes) or NULL */
+    void *logits;                    /* (rows, classes); their gradient in the second function */
+    void *x_grad, *weight_grad;
+    int accumulate;                  /* weight_grad keeps what it holds */
+};
+
+/* Whether BLAS, if there, is the better choice on this machine. */
+int linear_suits_blas(enum crossent_dtype dtype);
+
+/* logits = x @ weight^T + bias. */
+int linear_logits(const struct linear *linear);
+
+/* x_grad = logits @ weight, weight_grad (+)= logits^T @ x. */
+int linear_gradients(const struct linear *linear);
+
+#endif
