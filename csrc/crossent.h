@@ -44,9 +44,9 @@ struct crossent_array {
 enum crossent_output {
     CROSSENT_NOTHING,
     CROSSENT_GRADIENT,    /* d (sum of coefficient * row loss) / d logits */
-    CROSSENT_HESSIAN_VECTOR, /* its second derivative times `vector`; no focal factor, no softcap */
     CROSSENT_SOFTMAX,
-    CROSSENT_LOG_SOFTMAX
+    CROSSENT_LOG_SOFTMAX,
+    CROSSENT_HESSIAN_VECTOR  /* second derivative times `vector`; no focal factor, no softcap */
 };
 
 /* Diagonals of the Hessian, p being softmax(logits) and t the target of sum T. */

@@ -13,6 +13,7 @@ enum {
     GROUP = 64,        /* rows that go through a kernel together: a multiple of every LANES */
     TILE_CLASSES = 64, /* up to here the rows lie in the lanes, above the classes do */
     BLOCK = 4096,      /* classes (or elements) that are read, and then worked on, at a time */
+    SEGMENT = 32 * BLOCK, /* classes of a row that one thread works on */
     PIECE = 1024,      /* elements of a binary loss with options, whose buffers are many */
     WIDEST = 16        /* a multiple of every LANES */
 };
@@ -79,7 +80,19 @@ struct rows {
     size_t fault_column[GROUP];  /* of a row with a logit that has no loss, or SIZE_MAX */
 };
 
+/* What the blocks of a row or of a segment seen so far amount to; as in struct rows. */
+struct progress {
+    double max, anchor;   /* the largest logit but the anchor, and the anchor */
+    size_t at;            /* the anchor's class */
+    double shift, exponent;
+    double others, others_low;
+    double *factor;       /* of every block: its exponentials, times this, are on the row's scale */
+    size_t blocks;
+    int begun;            /* a number has been seen */
+};
+
 static inline size_t block_count(size_t classes) { return (classes + BLOCK - 1) / BLOCK; }
+static inline size_t segment_count(size_t classes) { return (classes + SEGMENT - 1) / SEGMENT; }
 
 /* Scratch of one thread. */
 struct scratch {
@@ -87,6 +100,7 @@ struct scratch {
     double target[BLOCK], store[BLOCK];
     double tile[TILE_CLASSES * GROUP];     /* a group of short rows, the rows in the lanes */
     double *factors;                       /* block_count(classes) for each row, of long rows */
+    struct progress *parts;                /* of a row that threads share */
     /* classes elements for each row of general_rows.inc.h */
     void *staged[GROUP], *staged_target[GROUP], *slope[GROUP];
     void *target_low[GROUP];               /* what rounding cut off the target, for double alone */
@@ -129,6 +143,13 @@ struct typed_kernels {
     void (*statistics)(struct rows *, struct scratch *, enum crossent_output output);
     /* Writes `output` from the exponentials and the epilogue's results. */
     void (*write)(const struct rows *, struct scratch *, enum crossent_output output);
+    /* The same two for rows of many segments, one by one: the statistics of segment s, in `part`;
+     * what those of all amount to; and the output of classes [begin, end). */
+    void (*segment)(const struct rows *, size_t r, size_t s, struct scratch *,
+                    enum crossent_output output, struct progress *part);
+    void (*join)(struct rows *, size_t r, struct progress *parts, size_t count);
+    void (*write_part)(const struct rows *, size_t r, size_t begin, size_t end, struct scratch *,
+                       enum crossent_output output);
     /* The same two for rows with options that act on single elements. `stage` makes rows->x[r]
      * and rows->t[r] contiguous; `mask` and `target` are where the row's lie, or NULL. */
     void (*stage)(const struct crossent_softmax *, struct rows *, size_t r, const char *mask,

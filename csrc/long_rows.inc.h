@@ -4,8 +4,10 @@
  *    found, and read again from the first-level cache for the exponentials.
  * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before
  *    is scaled by a power of two, exactly, so the result does not depend on where the maximum is.
- * c) Rows are contiguous (staged_rows.inc.h makes them so).
- * d) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
+ * c) Rows of more than SEGMENT classes are cut into segments, each with a scale of its own, which are
+ *    joined at the end. Their bounds are fixed, so that threads may share a row.
+ * d) Rows are contiguous (staged_rows.inc.h makes them so).
+ * e) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
  *    that group runs the body that masks it.
  */
 #ifndef T
@@ -96,29 +98,19 @@ block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, vec 
     return sum_total(&sum, low);
 }
 
-/* What the blocks of a row seen so far amount to; as in struct rows. */
-struct F(progress) {
-    T max, anchor;        /* the largest logit but the anchor, and the anchor */
-    T shift, exponent;
-    double others, others_low;
-    double *factor;       /* of every block: its exponentials, times this, are on the row's scale */
-    size_t blocks;
-    int begun;            /* a number has been seen */
-};
-
-static inline struct exp_scale progress_scale(const struct F(progress) *row)
+static inline struct exp_scale progress_scale(const struct progress *row)
 {
-    return exp_range(vset(row->exponent));
+    return exp_range(vset((T)row->exponent));
 }
 
-static inline void progress_add(struct F(progress) *row, double sum, double low)
+static inline void progress_add(struct progress *row, double sum, double low)
 {
     double total = row->others + sum, back = total - row->others;
     row->others_low += low + ((row->others - (total - back)) + (sum - back));
     row->others = total;
 }
 
-static inline void progress_multiply(struct F(progress) *row, double factor)
+static inline void progress_multiply(struct progress *row, double factor)
 {
     row->others *= factor;
     row->others_low *= factor;
@@ -126,90 +118,167 @@ static inline void progress_multiply(struct F(progress) *row, double factor)
         row->factor[b] *= factor;
 }
 
-/* After a change of max or anchor: moves the scale to them, and what there is to the scale. */
-static inline void progress_rescale(struct F(progress) *row)
+/* Moves what there is to another scale. */
+static inline void progress_move(struct progress *row, double shift, double exponent)
 {
-    T shift = row->shift, exponent = row->exponent;
-    T top = row->anchor > row->max ? row->anchor : row->max;
-    if (!row->begun || (shift == 0 ? top > 2 * RANGE : top - shift > 1024))
-        row->shift = reference(top);
-    row->begun |= top > -(T)INFINITY;
-    row->exponent = vtop(exponent_of(vset(from_shift(row->max, row->shift)),
-                                     vset(from_shift(row->anchor, row->shift))));
-    if (row->blocks == 0 || (shift == row->shift && exponent == row->exponent))
-        return;
-    double power = (double)exponent - (double)row->exponent;
-    double nats = shift == row->shift ? 0 : (double)shift - (double)row->shift;
+    double power = row->exponent - exponent;
+    double nats = shift == row->shift ? 0 : row->shift - shift;
     /* Between two shifts what went before is e^-1024 of the new, that is nothing, except in rows
      * that creep across 2 * RANGE, where the factor is rounded. */
-    progress_multiply(row, nats == 0 ? (power < -2000 ? 0 : ldexp(1, (int)power))
-                                     : exp(power * (double)LN2_HI + nats));
+    if (row->blocks && (power != 0 || nats != 0))
+        progress_multiply(row, nats == 0 ? (power < -2000 ? 0 : ldexp(1, (int)power))
+                                         : exp(power * (double)LN2_HI + nats));
+    row->shift = shift;
+    row->exponent = exponent;
+}
+
+/* After a change of max or anchor. */
+static inline void progress_rescale(struct progress *row)
+{
+    const T anchor = (T)row->anchor, max = (T)row->max, top = anchor > max ? anchor : max;
+    T shift = (T)row->shift;
+    if (!row->begun || (shift == 0 ? top > 2 * RANGE : top - shift > 1024))
+        shift = reference(top);
+    row->begun |= top > -(T)INFINITY;
+    vec exponent = exponent_of(vset(from_shift(max, shift)), vset(from_shift(anchor, shift)));
+    progress_move(row, (double)shift, (double)vtop(exponent));
+}
+
+/* Adds the exponential of one more logit, which is at most the maximum. */
+static inline void progress_add_one(struct progress *row, double x)
+{
+    vec v = vset(from_shift((T)x, (T)row->shift));
+    progress_add(row, (double)vtop(exp_scaled(v, progress_scale(row))), 0);
 }
 
 /* Makes the largest of this block's logits the anchor if it is larger than the anchor so far, which
- * then is one of the others. */
-static inline void progress_search(struct F(progress) *row, const T *x, size_t n, size_t base,
-                                   size_t *anchor)
+ * then is one of the others. `base` counts from the segment's first. */
+static inline void
+progress_search(struct progress *row, const T *x, size_t n, size_t base, size_t first)
 {
-    T top = block_max(x, n, n), old = row->anchor;
-    if (base > 0 && !(top > old))
+    T top = block_max(x, n, n), old = (T)row->anchor;
+    if (base > first && !(top > old))
         return;
     size_t found = block_find(x, n, top);
     if (found == n) {             /* nothing but NaN, which then is the anchor */
         found = 0;
         top = x[0];
     }
-    *anchor = base + found;
+    row->at = base + found;
     if (old > -(T)INFINITY) {
-        row->max = old;
+        row->max = row->anchor;
         progress_rescale(row);
-        vec value = exp_scaled(vset(from_shift(old, row->shift)), progress_scale(row));
-        progress_add(row, vtop(value), 0);
+        progress_add_one(row, (double)old);
     }
-    row->anchor = top;
+    row->anchor = (double)top;
 }
 
-/* The statistics of row r (kernels.h). `keep`: its exponentials go to rows->exps[r]. */
+/* Appends the statistics of the segment that follows. With `search` the lesser of the two anchors
+ * becomes one of the others. */
+static inline void progress_join(struct progress *row, struct progress *next, int search)
+{
+    double lesser = next->anchor;
+    if (search && next->anchor > row->anchor) {
+        lesser = row->anchor;
+        row->anchor = next->anchor;
+        row->at = next->at;
+    }
+    if (next->max > row->max)
+        row->max = next->max;
+    if (search && lesser > row->max)
+        row->max = lesser;
+    progress_rescale(row);
+    progress_move(next, row->shift, row->exponent);
+    row->blocks += next->blocks;
+    progress_add(row, next->others, next->others_low);
+    if (search && !(lesser == -INFINITY))
+        progress_add_one(row, lesser);
+}
+
+/* The statistics of segment s of row r. `keep`: its exponentials go to rows->exps[r]. */
+INLINE void
+segment_statistics(const struct rows *rows, size_t r, size_t s, struct scratch *scratch,
+                   struct progress *row, const int keep)
+{
+    const int search = rows->anchor[r] < 0;
+    const size_t first = s * SEGMENT, left = rows->classes - first;
+    const size_t end = first + (left < SEGMENT ? left : SEGMENT);
+    const T *x_row = (const T *)rows->x[r];
+    row->max = row->anchor = -INFINITY;
+    row->at = (size_t)rows->anchor[r];
+    if (!search)
+        row->anchor = (double)x_row[row->at];
+    for (size_t base = first; base < end; base += BLOCK) {
+        const size_t n = end - base < BLOCK ? end - base : BLOCK;
+        const T *x = x_row + base;
+        if (search)
+            progress_search(row, x, n, base, first);
+        T top = block_max(x, n, row->at - base);
+        if (top > (T)row->max)
+            row->max = (double)top;
+        progress_rescale(row);
+        if (row->shift != 0) {
+            shift_elements((T *)scratch->load, x, n, (T)row->shift);
+            x = (const T *)scratch->load;
+        }
+        struct exp_scale scale = progress_scale(row);
+        vec bound = exp_bound(vset(from_shift((T)row->max, (T)row->shift)), scale);
+        double low, sum = block_exps(x, keep ? (T *)rows->exps[r] + base : NULL, n,
+                                     row->at - base, scale, bound, &low, keep);
+        progress_add(row, sum, low);
+        row->factor[row->blocks++] = 1;
+    }
+}
+
+/* Where segment s of row r keeps the factors of its blocks; `one`, if the row is one block. */
+static inline double *
+segment_factors(const struct rows *rows, size_t r, size_t s, const struct scratch *scratch,
+                double *one)
+{
+    if (rows->classes <= BLOCK)
+        return one;
+    return scratch->factors + r * block_count(rows->classes) + s * (SEGMENT / BLOCK);
+}
+
+static void long_segment(const struct rows *rows, size_t r, size_t s, struct scratch *scratch,
+                         enum crossent_output output, struct progress *part)
+{
+    *part = (struct progress){.factor = segment_factors(rows, r, s, scratch, NULL)};
+    if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
+        segment_statistics(rows, r, s, scratch, part, 1);
+    else
+        segment_statistics(rows, r, s, scratch, part, 0);
+}
+
+/* The statistics of row r (kernels.h) from those of its segments. */
+static void join_segments(struct rows *rows, size_t r, struct progress *parts, size_t count)
+{
+    struct progress row = parts[0];
+    for (size_t s = 1; s < count; s++)
+        progress_join(&row, &parts[s], rows->anchor[r] < 0);
+    rows->anchor[r] = (int64_t)row.at;
+    rows->shift[r] = row.shift;
+    rows->shifted |= row.shift != 0;
+    rows->max[r] = (double)from_shift((T)row.max, (T)row.shift);
+    rows->at_anchor[r] = (double)from_shift((T)row.anchor, (T)row.shift);
+    rows->exponent[r] = row.exponent;
+    rows->others[r] = row.others;
+    rows->others_low[r] = row.others_low;
+}
+
+/* Segment by segment, with one of them in hand; so are they joined in join_segments. */
 INLINE void
 long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
 {
-    const int search = rows->anchor[r] < 0;
-    size_t anchor = (size_t)rows->anchor[r];
-    double one_factor;
-    struct F(progress) row = {.max = -(T)INFINITY, .anchor = -(T)INFINITY, .factor = &one_factor};
-    if (!search)
-        row.anchor = ((const T *)rows->x[r])[rows->anchor[r]];
-    if (rows->classes > BLOCK)
-        row.factor = scratch->factors + r * block_count(rows->classes);
-
-    for (size_t base = 0; base < rows->classes; base += BLOCK) {
-        size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
-        const T *x = (const T *)rows->x[r] + base;
-        if (search)
-            progress_search(&row, x, n, base, &anchor);
-        T top = block_max(x, n, anchor - base);
-        if (top > row.max)
-            row.max = top;
-        progress_rescale(&row);
-        if (row.shift != 0) {
-            shift_elements((T *)scratch->load, x, n, row.shift);
-            x = (const T *)scratch->load;
-        }
-        struct exp_scale scale = progress_scale(&row);
-        vec bound = exp_bound(vset(from_shift(row.max, row.shift)), scale);
-        double low, sum = block_exps(x, keep ? (T *)rows->exps[r] + base : NULL, n, anchor - base,
-                                     scale, bound, &low, keep);
-        progress_add(&row, sum, low);
-        row.factor[row.blocks++] = 1;
+    double one;
+    struct progress row = {.factor = segment_factors(rows, r, 0, scratch, &one)};
+    segment_statistics(rows, r, 0, scratch, &row, keep);
+    for (size_t s = 1; s * SEGMENT < rows->classes; s++) {
+        struct progress next = {.factor = segment_factors(rows, r, s, scratch, &one)};
+        segment_statistics(rows, r, s, scratch, &next, keep);
+        progress_join(&row, &next, rows->anchor[r] < 0);
     }
-    rows->anchor[r] = (int64_t)anchor;
-    rows->shift[r] = (double)row.shift;
-    rows->shifted |= row.shift != 0;
-    rows->max[r] = (double)from_shift(row.max, row.shift);
-    rows->at_anchor[r] = (double)from_shift(row.anchor, row.shift);
-    rows->exponent[r] = (double)row.exponent;
-    rows->others[r] = row.others;
-    rows->others_low[r] = row.others_low;
+    join_segments(rows, r, &row, 1);
 }
 
 /* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain
@@ -303,30 +372,36 @@ static inline void log_elements(T *to, const T *x, size_t n, T max, T log_sum)
         to[i] = (x[i] - max) - log_sum;
 }
 
+/* Classes [begin, end) of row r, begin a multiple of BLOCK. */
+static void write_long_part(const struct rows *rows, size_t r, size_t begin, size_t end,
+                            struct scratch *scratch, enum crossent_output output)
+{
+    const double *factor = NULL;   /* a row of one block has none */
+    T *out = (T *)rows->out[r];
+    if (rows->classes > BLOCK)
+        factor = scratch->factors + r * block_count(rows->classes);
+    for (size_t base = begin; base < end; base += BLOCK) {
+        size_t n = end - base < BLOCK ? end - base : BLOCK;
+        if (output == CROSSENT_LOG_SOFTMAX) {
+            const T *x = (const T *)rows->x[r] + base;
+            if (rows->shift[r] != 0) {
+                shift_elements((T *)scratch->load, x, n, (T)rows->shift[r]);
+                x = (const T *)scratch->load;
+            }
+            log_elements(out + base, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
+        } else {
+            double f = factor ? factor[base / BLOCK] : 1;
+            scale_elements(out + base, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
+        }
+    }
+    const size_t at = (size_t)rows->anchor[r];
+    if (output != CROSSENT_LOG_SOFTMAX && begin <= at && at < end)
+        out[at] = (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
+}
+
 static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                             enum crossent_output output)
 {
-    for (size_t r = 0; r < rows->count; r++) {
-        const double *factor = NULL;   /* a row of one block has none */
-        T *out = (T *)rows->out[r];
-        if (rows->classes > BLOCK)
-            factor = scratch->factors + r * block_count(rows->classes);
-        for (size_t base = 0; base < rows->classes; base += BLOCK) {
-            size_t n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
-            if (output == CROSSENT_LOG_SOFTMAX) {
-                const T *x = (const T *)rows->x[r] + base;
-                if (rows->shift[r] != 0) {
-                    shift_elements((T *)scratch->load, x, n, (T)rows->shift[r]);
-                    x = (const T *)scratch->load;
-                }
-                log_elements(out + base, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
-            } else {
-                double f = factor ? factor[base / BLOCK] : 1;
-                scale_elements(out + base, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
-            }
-        }
-        if (output != CROSSENT_LOG_SOFTMAX)
-            out[rows->anchor[r]] =
-                (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
-    }
+    for (size_t r = 0; r < rows->count; r++)
+        write_long_part(rows, r, 0, rows->classes, scratch, output);
 }

@@ -36,7 +36,7 @@ __attribute__((constructor)) static void at_load(void)
     pthread_atfork(NULL, NULL, child_of_fork);
 }
 
-static int usable_threads(size_t n, int threads)
+int usable_threads(size_t n, int threads)
 {
     if (threads <= 0)
         threads = crossent_get_num_threads();
@@ -70,6 +70,12 @@ void parallel_for(size_t n, int threads, void (*task)(void *, size_t, size_t), v
 }
 #else
 const char *crossent_threading(void) { return "none"; }
+
+int usable_threads(size_t n, int threads)
+{
+    (void)n, (void)threads;
+    return 1;
+}
 
 void parallel_for(size_t n, int threads, void (*task)(void *, size_t, size_t), void *context)
 {

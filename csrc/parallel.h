@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+/* How many threads a call for n tasks would use. */
+int usable_threads(size_t n, int threads);
+
 /* Calls task(context, begin, end) for disjoint ranges that cover [0, n), on at most `threads`
  * threads (0: the default number), and returns when all are done. A task's results must not depend
  * on where the ranges are cut. */

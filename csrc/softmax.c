@@ -64,6 +64,7 @@ struct softmax_run {
     int labels;                  /* the target is class indices */
     int general;                 /* general_rows.inc.h works on the rows */
     int staged_in, staged_out;   /* rows go through staged_rows.inc.h */
+    int shared;                  /* threads share each row, segment by segment */
     struct partial *partials;    /* one per slab */
     int no_memory;
 };
@@ -379,6 +380,67 @@ static void add_losses(const struct softmax_run *run, size_t n, const struct row
     }
 }
 
+/* ---- rows that all threads share ------------------------------------------------------------- */
+
+struct shared_row {
+    const struct softmax_run *run;
+    struct rows *rows;
+    const struct scratch *scratch;
+    size_t r;
+    struct progress *parts;
+};
+
+static void segment_task(void *context, size_t begin, size_t end)
+{
+    const struct shared_row *row = context;
+    struct scratch scratch;
+    scratch.factors = row->scratch->factors;
+    for (size_t s = begin; s < end; s++)
+        row->run->typed->segment(row->rows, row->r, s, &scratch, row->run->call->output,
+                                 &row->parts[s]);
+}
+
+static void write_task(void *context, size_t begin, size_t end)
+{
+    const struct shared_row *row = context;
+    const size_t last = smaller(end * SEGMENT, row->rows->classes);
+    struct scratch scratch;
+    scratch.factors = row->scratch->factors;
+    row->run->typed->write_part(row->rows, row->r, begin * SEGMENT, last, &scratch,
+                                row->run->call->output);
+}
+
+static void shared_statistics(const struct softmax_run *run, struct rows *rows,
+                              const struct scratch *scratch)
+{
+    const size_t count = segment_count(rows->classes);
+    struct shared_row row = {run, rows, scratch, 0, scratch->parts};
+    for (; row.r < rows->count; row.r++) {
+        parallel_for(count, run->call->threads, segment_task, &row);
+        run->typed->join(rows, row.r, row.parts, count);
+    }
+}
+
+static void shared_write(const struct softmax_run *run, struct rows *rows,
+                         const struct scratch *scratch)
+{
+    struct shared_row row = {run, rows, scratch, 0, NULL};
+    for (; row.r < rows->count; row.r++)
+        parallel_for(segment_count(rows->classes), run->call->threads, write_task, &row);
+}
+
+/* Threads share rows that are too few to go round, and long enough to be cut. */
+static int is_shared(const struct softmax_run *run, size_t slabs)
+{
+    if (run->general || run->staged_in || run->staged_out ||
+        segment_count(run->call->classes) == 1)
+        return 0;
+    size_t threads = (size_t)usable_threads(SIZE_MAX, run->call->threads);
+    return threads > 1 && slabs < 2 * threads;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
 /* Writes the rows to contiguous ones, and those to the output. */
 static void write_staged(const struct softmax_run *run, struct rows *rows, struct scratch *scratch)
 {
@@ -405,6 +467,8 @@ static void write_group(const struct softmax_run *run, size_t row, struct rows *
         }
     } else if (run->staged_out) {
         write_staged(run, rows, scratch);
+    } else if (run->shared && call->output != CROSSENT_NOTHING) {
+        shared_write(run, rows, scratch);
     } else if (call->output != CROSSENT_NOTHING) {
         run->typed->write(rows, scratch, call->output);
     }
@@ -437,7 +501,10 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
         if (run->staged_in)
             run->typed->collect(rows, call->logits.dtype);
         pad_rows(rows);
-        run->typed->statistics(rows, scratch, call->output);
+        if (run->shared)
+            shared_statistics(run, rows, scratch);
+        else
+            run->typed->statistics(rows, scratch, call->output);
         run->kernels->epilogue(rows, run->typed->bias);
     }
     gather_upstream(call, n, &cursor, rows);
@@ -489,9 +556,13 @@ static void softmax_task(void *context, size_t begin, size_t end)
     scratch.shared_target = NULL;
     char *memory = scratch_rows(run, &rows, &scratch);
     scratch.factors = NULL;
+    scratch.parts = NULL;
     if (call->classes > BLOCK)
         scratch.factors = malloc(run->group * block_count(call->classes) * sizeof(double));
     run->no_memory |= call->classes > BLOCK && !scratch.factors;
+    if (run->shared)
+        scratch.parts = malloc(segment_count(call->classes) * sizeof *scratch.parts);
+    run->no_memory |= run->shared && !scratch.parts;
     for (size_t slab = begin; slab < end; slab++)
         run->partials[slab] = (struct partial){.fault_row = SIZE_MAX};
     const size_t last = smaller(end * run->slab, call->rows);
@@ -502,6 +573,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
     }
     free(memory);
     free(scratch.factors);
+    free(scratch.parts);
 }
 
 static void weigh_task(void *context, size_t begin, size_t end)
@@ -574,7 +646,8 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
         run.partials = malloc(slabs * sizeof *run.partials);
     if (!run.partials)
         return CROSSENT_NO_MEMORY;
-    parallel_for(slabs, small ? 1 : call->threads, task, &run);
+    run.shared = task == softmax_task && is_shared(&run, slabs);
+    parallel_for(slabs, small || run.shared ? 1 : call->threads, task, &run);
     *total = (struct partial){.fault_row = SIZE_MAX};
     for (size_t s = 0; s < slabs && !run.no_memory; s++) {
         const struct partial *p = &run.partials[s];
