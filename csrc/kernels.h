@@ -143,8 +143,9 @@ struct typed_kernels {
     void (*statistics)(struct rows *, struct scratch *, enum crossent_output output);
     /* Writes `output` from the exponentials and the epilogue's results. */
     void (*write)(const struct rows *, struct scratch *, enum crossent_output output);
-    /* The same two for rows of many segments, one by one: the statistics of segment s, in `part`;
-     * what those of all amount to; and the output of classes [begin, end). */
+    /* The same two for rows of many segments: what comes first; the statistics of segment s, in
+     * `part`; what those of all amount to; the output of classes [begin, end). */
+    void (*begin)(struct rows *, size_t r);
     void (*segment)(const struct rows *, size_t r, size_t s, struct scratch *,
                     enum crossent_output output, struct progress *part);
     void (*join)(struct rows *, size_t r, struct progress *parts, size_t count);

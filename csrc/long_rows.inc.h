@@ -195,6 +195,13 @@ static inline void progress_join(struct progress *row, struct progress *next, in
         progress_add_one(row, lesser);
 }
 
+/* The anchor's logit, before the exponentials of a row that is worked on in place replace it. */
+static void begin_long_row(struct rows *rows, size_t r)
+{
+    const T *x = (const T *)rows->x[r];
+    rows->at_anchor[r] = rows->anchor[r] < 0 ? -INFINITY : (double)x[rows->anchor[r]];
+}
+
 /* The statistics of segment s of row r. `keep`: its exponentials go to rows->exps[r]. */
 INLINE void
 segment_statistics(const struct rows *rows, size_t r, size_t s, struct scratch *scratch,
@@ -204,10 +211,9 @@ segment_statistics(const struct rows *rows, size_t r, size_t s, struct scratch *
     const size_t first = s * SEGMENT, left = rows->classes - first;
     const size_t end = first + (left < SEGMENT ? left : SEGMENT);
     const T *x_row = (const T *)rows->x[r];
-    row->max = row->anchor = -INFINITY;
+    row->max = -INFINITY;
+    row->anchor = rows->at_anchor[r];
     row->at = (size_t)rows->anchor[r];
-    if (!search)
-        row->anchor = (double)x_row[row->at];
     for (size_t base = first; base < end; base += BLOCK) {
         const size_t n = end - base < BLOCK ? end - base : BLOCK;
         const T *x = x_row + base;
@@ -272,6 +278,7 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
 {
     double one;
     struct progress row = {.factor = segment_factors(rows, r, 0, scratch, &one)};
+    begin_long_row(rows, r);
     segment_statistics(rows, r, 0, scratch, &row, keep);
     for (size_t s = 1; s * SEGMENT < rows->classes; s++) {
         struct progress next = {.factor = segment_factors(rows, r, s, scratch, &one)};

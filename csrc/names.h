@@ -93,6 +93,7 @@
 #define to_numbers F(to_numbers)
 #define segment_statistics F(segment_statistics)
 #define segment_factors F(segment_factors)
+#define begin_long_row F(begin_long_row)
 #define long_segment F(long_segment)
 #define join_segments F(join_segments)
 #define write_long_part F(write_long_part)

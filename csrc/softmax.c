@@ -416,6 +416,7 @@ static void shared_statistics(const struct softmax_run *run, struct rows *rows,
     const size_t count = segment_count(rows->classes);
     struct shared_row row = {run, rows, scratch, 0, scratch->parts};
     for (; row.r < rows->count; row.r++) {
+        run->typed->begin(rows, row.r);
         parallel_for(count, run->call->threads, segment_task, &row);
         run->typed->join(rows, row.r, row.parts, count);
     }

@@ -23,6 +23,7 @@ static void write_output(const struct rows *rows, struct scratch *scratch,
 static const struct typed_kernels F(table) = {
     .statistics = any_statistics,
     .write = write_output,
+    .begin = begin_long_row,
     .segment = long_segment,
     .join = join_segments,
     .write_part = write_long_part,
