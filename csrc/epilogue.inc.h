@@ -39,6 +39,67 @@ INLINE void store_shares(struct rows *rows, size_t r, vec rest, vec p)
     vstore(rows->anchor_p + r, vselect(vless(rest, vset(0.5)), vset(1) - rest, p));
 }
 
+/* a b, and what rounding cuts off it. */
+static inline vec pair_times(vec a, vec a_low, vec b, vec b_low, vec *low)
+{
+    vec p = a * b;
+    *low = vfma(a, b, vset(0) - p) + (a * b_low + a_low * b);
+    return p;
+}
+
+/* Where smoothing gives every class `share`, and `kept` more to the label k, with m a maximum:
+ *     loss = log1p(v) + kept (x_m - x_k) + share sum of (x_m - x_j)
+ *     gap  = p_k - t_k = (sum of the other t_j) - (1 - p_k), whichever takes less from less
+ */
+INLINE void
+smoothed_lanes(struct rows *rows, size_t r, vec top, vec anchor, vec log_of_sum, vec log_low)
+{
+    const struct smoothing *s = &rows->smoothing;
+    const vec zero = vset(0);
+    vec low, d_low, b_low, lost;
+    vec d = pair_times(vset(s->share.hi * 0x1p64), vset(s->share.lo * 0x1p64),
+                       vload(rows->distances + r), vload(rows->distances_low + r), &d_low);
+    vec behind = two_sum(top, zero - anchor, &b_low);
+    behind = pair_times(vset(s->kept.hi), vset(s->kept.lo), behind, b_low, &b_low);
+    vec loss = two_sum(d, behind, &low);
+    low = low + (d_low + b_low);
+    loss = two_sum(loss, log_of_sum, &lost);
+    low = vselect(vless(loss, vset(INFINITY)), low + (lost + log_low), zero);
+    vstore(rows->smoothed + r, loss + low);
+    vstore(rows->smoothed_low + r, (loss - (loss + low)) + low);
+
+    const vec t = vset(s->label), others = vset(s->others);
+    vec p = vload(rows->anchor_p + r), rest = vload(rows->rest + r);
+    mask small = vless(p + t, rest + others);
+    vstore(rows->gap + r, vselect(small, p - t, others - rest));
+}
+
+/* Of a soft target t of sum T:
+ *     loss = T (logsumexp(x) - x_k) + sum of t_j (x_k - x_j)
+ *     gap  = T p_k - t_k = (T - t_k) - T (1 - p_k), whichever takes less from less
+ */
+INLINE void soft_lanes(struct rows *rows, size_t r, vec ce, vec ce_low)
+{
+    const vec zero = vset(0), infinite = vset(INFINITY);
+    vec t = vload(rows->t_anchor + r), others = vload(rows->t_rest + r), t_low, low, lost;
+    vec total = two_sum(others, t, &t_low);
+    t_low = t_low + vload(rows->t_rest_low + r);
+    vec own = pair_times(total, t_low, ce, ce_low, &low);
+    mask none = vequal(total + t_low, zero);
+    own = vselect(none, zero, own);
+    vec loss = two_sum(own, vload(rows->distances + r), &lost);
+    low = vselect(none, zero, low) + (lost + vload(rows->distances_low + r));
+    low = vselect(vless(loss, infinite), low, zero);
+    vstore(rows->smoothed + r, loss + low);
+    vstore(rows->smoothed_low + r, (loss - (loss + low)) + low);
+
+    total = total + t_low;
+    vec p = total * vload(rows->anchor_p + r), rest = total * vload(rows->rest + r);
+    mask small = vless(p + t, rest + others);
+    vstore(rows->gap + r, vselect(small, p - t, others - rest));
+    vstore(rows->t_total + r, total);
+}
+
 /* The polynomials of float, evaluated in double: their error, 0.08 ulp of float, is what float rows
  * have left to lose. */
 INLINE vec short_poly(const float *c, int n, vec x)
@@ -78,6 +139,10 @@ INLINE void epilogue_single(struct rows *rows, size_t r)
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, inverse);
     store_shares(rows, r, others * inverse, ek * inverse);
+    if (rows->smoothing.on)
+        smoothed_lanes(rows, r, top, anchor, log_of_sum, vset(0));
+    if (rows->soft)
+        soft_lanes(rows, r, (top - anchor) + log_of_sum, vset(0));
 }
 
 INLINE void
@@ -113,6 +178,10 @@ epilogue_lanes(struct rows *rows, size_t r)
     vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
     vstore(rows->scale + r, inverse);
     store_shares(rows, r, part + part_low, ek * inverse);
+    if (rows->smoothing.on)
+        smoothed_lanes(rows, r, top, anchor, log_of_sum, log_low);
+    if (rows->soft)
+        soft_lanes(rows, r, loss, loss_low);
 }
 
 /* Rows that have no sum: all -inf (a maximum of -inf, and a logsumexp of -inf), or +inf more than
@@ -126,7 +195,8 @@ static void epilogue_special(struct rows *rows, size_t r, int bias)
     /* x - shift is 0 at +inf. The exponent is 0 unless no other is +inf: then `others` is 0. */
     double infinities = rows->others[r] / ldexp(1, bias) + (rows->at_anchor[r] == 0);
     if (infinities > 1.5)
-        rows->loss[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] = NAN;
+        rows->loss[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] = rows->smoothed[r] =
+            rows->gap[r] = NAN;
 }
 
 /* Repeats the last row up to a whole register. */
@@ -140,6 +210,11 @@ static void pad_statistics(struct rows *rows)
         rows->shift[r] = rows->shift[last];
         rows->others[r] = rows->others[last];
         rows->others_low[r] = rows->others_low[last];
+        rows->distances[r] = rows->distances[last];
+        rows->distances_low[r] = rows->distances_low[last];
+        rows->t_anchor[r] = rows->t_anchor[last];
+        rows->t_rest[r] = rows->t_rest[last];
+        rows->t_rest_low[r] = rows->t_rest_low[last];
     }
 }
 

@@ -89,38 +89,6 @@ static size_t count_left(const struct crossent_softmax *call, const char *mask_a
     return left;
 }
 
-/* The share of each class where label_smoothing spreads it: over the classes that the mask leaves, or
- * the label's excluded, which the label's own share then makes up for. */
-static struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
-                                   struct pair *label_share)
-{
-    const int off_target = call->smoothing_off_target;
-    struct pair smoothing = {off_target && left < 2 ? 0 : call->label_smoothing, 0};
-    double classes = (double)(off_target ? left - 1 : left);
-    struct pair share = {0, 0}, kept = pair_of(1, -smoothing.hi);
-    if (smoothing.hi != 0 && left)
-        share = pair_quotient(smoothing, (struct pair){classes, 0});
-    *label_share = off_target ? pair_add(kept, (struct pair){-share.hi, -share.lo}) : kept;
-    return share;
-}
-
-/* The class that has all of the target, or -1. */
-static inline int64_t only_class(const T *t, size_t n)
-{
-    const vec zero = vset(0);
-    int64_t only = -1;
-    for (size_t i = 0; i < n; i += LANES) {
-        vec v = vload_part(t + i, n - i, zero);
-        unsigned none = vbits(vequal(v, zero)), some = ~none & (unsigned)((1ull << LANES) - 1);
-        if (!some)
-            continue;
-        if (only >= 0 || (some & (some - 1)))
-            return -1;
-        only = (int64_t)i + __builtin_ctz(some);
-    }
-    return only;
-}
-
 /* The class of a one-hot target, which then is that label and nothing else; or -1. */
 static int64_t one_hot_class(const struct crossent_softmax *call, const char *t)
 {
@@ -150,7 +118,7 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
     rows->label_share[r] = (struct pair){1, 0};
     rows->classes_left[r] = count_left(call, mask_at);
     struct pair share = smoothing_share(call, rows->classes_left[r], &rows->kept_share[r]);
-    if (!target && !smooth)
+    if (!target && (!smooth || rows->smoothing.on))
         return;
     if (!target)
         rows->label_share[r] = rows->kept_share[r];
@@ -172,53 +140,11 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
     }
 }
 
-static inline double block_factor(const struct rows *rows, const struct scratch *scratch, size_t r,
-                                  size_t class)
-{
-    if (rows->classes <= BLOCK)
-        return 1;
-    return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
-}
-
 /* e_j on the row's scale */
 static inline double class_exp(const struct rows *rows, const struct scratch *scratch, size_t r,
                                size_t class)
 {
     return (double)((const T *)rows->exps[r])[class] * block_factor(rows, scratch, r, class);
-}
-
-/* sum of a_j (top - x_j) and sum of a_j, j != k, in double, and for T = double in pairs; a_j = 0 takes
- * nothing, even from x_j = -inf. `a_low`, or NULL, corrects a. */
-static inline struct pair distance_sum(const T *x, const T *a, const T *a_low, size_t n, size_t k,
-                                       T top, struct pair *weights)
-{
-    const vec_f64 zero = vset_f64(0), from = vset_f64((double)top);
-    struct F(totals) distance, weight;
-    totals_clear(&distance);
-    totals_clear(&weight);
-    for (size_t i = 0; i < n; i += WIDE)
-        for (int h = 0; h < HALVES; h++) {
-            size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
-            vec v = vload_part(a + at, left, vset(0)), low = vset(0);
-            vec other = vload_part(x + at, left, vset(top));
-            if (IS_DOUBLE && a_low)
-                low = vload_part(a_low + at, left, low);
-            if (k - at < LANES)
-                v = vselect(vequal(vlanes(), vset((T)(k - at))), vset(0), v);
-            low = vselect(vequal(v, vset(0)), vset(0), low);
-            for (int part = 0; part < PARTS; part++) {
-                vec_f64 share = vwiden(v, part), rest = vwiden(low, part), d_low;
-                vec_f64 d = two_sum_f64(from, zero - vwiden(other, part), &d_low), d_share = share * d;
-                vec_f64 lost = vfma_f64(share, d, zero - d_share) + (share * d_low + rest * d);
-                mask_f64 none = vequal_f64(share, zero);
-                totals_add_part(&distance, h, part, vselect_f64(none, zero, d_share));
-                totals_add_low(&distance, h, part, vselect_f64(none, zero, lost));
-                totals_add_part(&weight, h, part, share);
-                totals_add_low(&weight, h, part, rest);
-            }
-        }
-    *weights = totals_pair(&weight);
-    return totals_pair(&distance);
 }
 
 /* The first class whose logit leaves a row without a loss, or SIZE_MAX. */
@@ -234,6 +160,22 @@ static size_t fault_column_of(const struct rows *rows, size_t r)
     return 0;
 }
 
+/* sum of t_j (x_k - x_j) and *others of t_j, j != k */
+static struct pair staged_distance(const struct rows *rows, size_t r, size_t k, T x_k,
+                                   struct pair *others)
+{
+    const T *x = (const T *)rows->x[r], *t = rows->t[r], *low = rows->t_low[r];
+    struct pair distance = {0, 0}, part;
+    *others = distance;
+    for (size_t base = 0, n; base < rows->classes; base += n) {
+        n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
+        distance = pair_add(distance, distance_sum(x + base, t + base, low + base, n, k - base,
+                                                   x_k, &part, 1));
+        *others = pair_add(*others, part);
+    }
+    return distance;
+}
+
 /* The sum of f_j (top - x_j) and *others of f_j, j != at, f_j the exponentials of the row. */
 static double weighed_distances(const struct rows *rows, size_t r, const struct scratch *scratch,
                                 const T *x, size_t at, double *others)
@@ -243,7 +185,7 @@ static double weighed_distances(const struct rows *rows, size_t r, const struct 
     for (size_t base = 0; base < n; base += BLOCK) {
         double f = block_factor(rows, scratch, r, base);
         struct pair d = distance_sum(x + base, (const T *)rows->exps[r] + base, NULL,
-                                     n - base < BLOCK ? n - base : BLOCK, at - base, x[at], &part);
+                                     n - base < BLOCK ? n - base : BLOCK, at - base, x[at], &part, 1);
         two_sum_into(&distance.hi, &distance.lo, f * pair_value(d));
         two_sum_into(&total.hi, &total.lo, f * pair_value(part));
     }
@@ -288,6 +230,8 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         size_t at = block_find(x, n, block_max(x, n, n));
         rows->argmax[r] = at < n ? (int64_t)at : -1;
     }
+    if (!t && rows->smoothing.on)
+        row_distances(rows, r, scratch);
     long_row(rows, r, scratch, 1);
     rows->fault_column[r] =
         call->nonfinite == CROSSENT_PROPAGATE ? SIZE_MAX : fault_column_of(rows, r);
@@ -301,7 +245,7 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
     if (t && k < n) {
         struct pair share = label < 0 ? (struct pair){0, 0} : rows->label_share[r], others;
         struct pair own = {(double)t[k], IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
-        rows->distance[r] = distance_sum(x, t, rows->t_low[r], n, k, x_k, &others);
+        rows->distance[r] = staged_distance(rows, r, k, x_k, &others);
         if (label == (int64_t)k) {
             own = pair_add(own, share);
         } else if (share.hi != 0) {
@@ -366,11 +310,11 @@ static void focal_targets(const struct crossent_softmax *call, struct rows *rows
     set_target_sums(rows, r, (struct pair){anchor, 0}, others);
 }
 
-/* to_j = a p_j - b t_j for a block; e_j * scale = p_j */
+/* to_j = a p_j - b t_j - share for a block; e_j * scale = p_j */
 static inline void gradient_elements(T *to, const T *e, const T *t, size_t n, double scale,
-                                     double f, double b)
+                                     double f, double b, double share)
 {
-    scale_elements(to, e, n, scale, f);
+    scale_elements(to, e, n, scale, f, share);
     if (!t)
         return;
     const vec factor = vset((T)-b);
@@ -388,10 +332,11 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
     const T *e = rows->exps[r], *t = rows->t[r];
+    const double share = t ? 0 : rows->b[r] * rows->smoothing.share.hi;
     for (size_t base = 0; base < n; base += BLOCK)
         gradient_elements(to + base, e + base, t ? t + base : NULL,
                           n - base < BLOCK ? n - base : BLOCK, rows->scale[r],
-                          block_factor(rows, scratch, r, base), rows->b[r]);
+                          block_factor(rows, scratch, r, base), rows->b[r], share);
     int64_t label = rows->label[r];
     if (t && label >= 0)      /* the label's own share is not in t */
         to[label] -= (T)(rows->b[r] * pair_value(rows->label_share[r]));
@@ -401,14 +346,6 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
             to[i] *= ((const T *)scratch->slope[r])[i];
 }
 
-/* What the rule makes of p (1 - p). */
-static double hessian_factor(enum crossent_hessian rule, size_t classes)
-{
-    if (rule == CROSSENT_FRIEDMAN)
-        return classes > 1 ? (double)classes / (double)(classes - 1) : 1;
-    return rule == CROSSENT_UPPER ? 2 : 1;
-}
-
 static void hessian_elements(const struct crossent_softmax *call, const struct rows *rows, size_t r,
                             const struct scratch *scratch, T *to)
 {
@@ -416,18 +353,18 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
     const T *t = rows->t[r];
     const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
     const double a = rows->hessian[r] * hessian_factor(call->hessian_rule, rows->classes_left[r]);
+    if (call->hessian_rule != CROSSENT_RESIDUAL) {
+        curved_row(rows, r, scratch, a * sum, to);
+        return;
+    }
     const int64_t label = rows->label[r];
+    const double own = t ? rows->label_share[r].hi : rows->smoothing.on ? rows->smoothing.kept.hi : 1;
     for (size_t i = 0; i < n; i++) {
         double p = i == k ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * rows->inverse[r];
-        double q = i == k ? rows->rest[r] : 1 - p;
-        if (call->hessian_rule == CROSSENT_RESIDUAL) {
-            double target = (t ? (double)t[i] : 0) +
-                            ((int64_t)i == label ? (t ? rows->label_share[r].hi : 1) : 0);
-            double gap = i == k && target == sum ? sum * q : fabs(sum * p - target);
-            to[i] = (T)(a * gap);
-        } else {
-            to[i] = (T)(a * sum * p * q);
-        }
+        double target = (t ? (double)t[i] : rows->smoothing.share.hi) +
+                        ((int64_t)i == label ? own : 0);
+        double gap = i == k && target == sum ? sum * rows->rest[r] : fabs(sum * p - target);
+        to[i] = (T)(a * gap);
     }
 }
 
@@ -470,12 +407,17 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
                           size_t r, struct scratch *scratch)
 {
     const size_t n = rows->classes;
+    const enum crossent_dtype native = IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32;
+    const int plain = call->out.dtype == native && call->out.step == (ptrdiff_t)sizeof(T) &&
+                      !call->accumulate;
     T *to = scratch->staged[r];
     if (call->target_gradient.data)
         write_target_gradient(call, rows, r, scratch);
     if (call->hessian.data) {
-        hessian_elements(call, rows, r, scratch, to);
-        for (size_t i = 0; i < n; i++)
+        const int direct =
+            call->hessian.dtype == native && call->hessian.step == (ptrdiff_t)sizeof(T);
+        hessian_elements(call, rows, r, scratch, direct ? (T *)rows->hessian_at[r] : to);
+        for (size_t i = 0; !direct && i < n; i++)
             store_any(rows->hessian_at[r] + (ptrdiff_t)i * call->hessian.step, call->hessian.dtype,
                       (double)to[i]);
     }
@@ -483,8 +425,9 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
         write_hessian_vector(call, rows, r, scratch);
     if (call->output != CROSSENT_GRADIENT)
         return;
-    general_gradient(call, rows, r, scratch, to);
-    const enum crossent_dtype native = IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32;
+    general_gradient(call, rows, r, scratch, plain ? (T *)rows->out[r] : to);
+    if (plain)
+        return;
     char *out = rows->out[r];
     const int wide = call->out.dtype == native;
     for (size_t i = 0; i < n; i++) {

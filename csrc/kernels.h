@@ -18,6 +18,14 @@ enum {
     WIDEST = 16        /* a multiple of every LANES */
 };
 
+/* Smoothing of labels that gives every class the same share: t_j = share, and `kept` more for the
+ * label; t_label = label, the sum of the other t_j = others, and all of it is 1. */
+struct smoothing {
+    int on;
+    struct pair share, kept;
+    double label, others;
+};
+
 /* Up to GROUP rows on their way through a kernel. All lengths of logits are in nats, all sums of
  * exponentials in units of 2^(exponent - bias): a row's exponentials are e_j = e^(x_j - shift) *
  * 2^(bias - exponent), where exponent = round(max * log2 e), max being the largest logit but the
@@ -47,6 +55,13 @@ struct rows {
     double at_anchor[GROUP];                           /* x - shift there */
     double others[GROUP], others_low[GROUP];           /* sum of e_j, j != anchor, as hi + lo */
     int shifted;                                       /* some shift is not 0 */
+    int curved;                                        /* the Hessian's diagonal is wanted */
+    double curved_factor;                              /* ... times this */
+    struct smoothing smoothing;                        /* where it is on, the anchor is the label */
+    double distances[GROUP], distances_low[GROUP];     /* for it: 2^-64 sum of max x_i - x_j */
+    int soft;                                          /* t is a target that needs no staging: */
+    double t_rest[GROUP], t_rest_low[GROUP];           /* sum of t_j, j != anchor, and `distances` */
+    double t_total[GROUP];                             /* that of t_j (x_anchor - x_j); sum of t */
 
     /* What the epilogue makes of them. */
     double loss[GROUP];          /* logsumexp(x) - x_anchor; the driver makes it the row's loss */
@@ -56,6 +71,8 @@ struct rows {
     double anchor_p[GROUP];      /* p_anchor */
     double anchor_gradient[GROUP];
     double logsumexp[GROUP];
+    double smoothed[GROUP], smoothed_low[GROUP];       /* the loss of other targets than labels */
+    double gap[GROUP];                                 /* T p_anchor - t_anchor there */
 
     /* Rows of general_rows.inc.h: their target t beside the label's own share of it, and what there
      * is besides. */
@@ -70,7 +87,7 @@ struct rows {
     double focal_loss[GROUP];
     double log_sum[GROUP];       /* logsumexp(x) - x_anchor */
     double inverse[GROUP];       /* p_j = inverse * e_j */
-    double b[GROUP];             /* gradient_j = scale e_j - b t_j */
+    double b[GROUP];             /* gradient_j = scale e_j - b t_j, t_j of smoothing as well */
     double hessian[GROUP];       /* factor of the Hessian's diagonal */
     double curvature[GROUP], lse_curvature[GROUP];   /* of the Hessian times a vector (options.c) */
     double probability[GROUP], entropy[GROUP];

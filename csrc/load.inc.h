@@ -1,4 +1,5 @@
-/* Elements between the caller's arrays, wherever they lie, and contiguous buffers of T. */
+/* Elements between the caller's arrays, wherever they lie, and contiguous buffers of T; and the
+ * largest of them. */
 #ifndef T
 #error "load.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
@@ -148,4 +149,41 @@ static inline vec narrowed(const double *p)
     for (int part = 0; part < PARTS; part++)
         parts[part] = vload_f64(p + part * LANES_f64);
     return vnarrow(parts);
+}
+
+/* The largest of n numbers but the one at `skip`; NaNs are passed over; -inf where none is left. */
+static inline T block_max(const T *x, size_t n, size_t skip)
+{
+    const vec none = vset(-(T)INFINITY);
+    vec top[4] = {none, none, none, none};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        if (skip - i < 4 * LANES) {
+            const vec at = vset((T)(skip - i));
+            for (int k = 0; k < 4; k++) {
+                mask out = vequal(vlanes() + vset((T)(k * LANES)), at);
+                top[k] = vmax(vselect(out, none, vload(x + i + k * LANES)), top[k]);
+            }
+        } else {
+            for (int k = 0; k < 4; k++)
+                top[k] = vmax(vload(x + i + k * LANES), top[k]);
+        }
+    }
+    for (; i < n; i += LANES) {
+        mask out = vequal(vlanes(), vset(skip - i < LANES ? (T)(skip - i) : -1));
+        top[0] = vmax(vselect(out, none, vload_part(x + i, n - i, none)), top[0]);
+    }
+    return vtop(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
+}
+
+/* The first index that holds `value`; n where none does. */
+static inline size_t block_find(const T *x, size_t n, T value)
+{
+    const vec wanted = vset(value), nan = vset((T)NAN);
+    for (size_t i = 0; i < n; i += LANES) {
+        unsigned found = vbits(vequal(vload_part(x + i, n - i, nan), wanted));
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+    return n;
 }

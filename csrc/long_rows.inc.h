@@ -14,43 +14,6 @@
 #error "long_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
-/* The largest of n numbers but the one at `skip`; NaNs are passed over; -inf where none is left. */
-static inline T block_max(const T *x, size_t n, size_t skip)
-{
-    const vec none = vset(-(T)INFINITY);
-    vec top[4] = {none, none, none, none};
-    size_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES) {
-        if (skip - i < 4 * LANES) {
-            const vec at = vset((T)(skip - i));
-            for (int k = 0; k < 4; k++) {
-                mask out = vequal(vlanes() + vset((T)(k * LANES)), at);
-                top[k] = vmax(vselect(out, none, vload(x + i + k * LANES)), top[k]);
-            }
-        } else {
-            for (int k = 0; k < 4; k++)
-                top[k] = vmax(vload(x + i + k * LANES), top[k]);
-        }
-    }
-    for (; i < n; i += LANES) {
-        mask out = vequal(vlanes(), vset(skip - i < LANES ? (T)(skip - i) : -1));
-        top[0] = vmax(vselect(out, none, vload_part(x + i, n - i, none)), top[0]);
-    }
-    return vtop(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
-}
-
-/* The first index that holds `value`; n where none does. */
-static inline size_t block_find(const T *x, size_t n, T value)
-{
-    const vec wanted = vset(value), nan = vset((T)NAN);
-    for (size_t i = 0; i < n; i += LANES) {
-        unsigned found = vbits(vequal(vload_part(x + i, n - i, nan), wanted));
-        if (found)
-            return i + (size_t)__builtin_ctz(found);
-    }
-    return n;
-}
-
 /* The exponentials of up to 4 WIDE classes from the i-th on, added to `sum` but for the class at
  * `skip` of them; `wides`, `whole`, `keep` and `skipping` are constants where this is called. */
 INLINE void
@@ -288,6 +251,34 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
     join_segments(rows, r, &row, 1);
 }
 
+/* The sum of top - x_j, top the largest logit; before the exponentials, which may take x's place. */
+static void row_distances(struct rows *rows, size_t r, struct scratch *scratch)
+{
+    const T *x = (const T *)rows->x[r];
+    T top = -(T)INFINITY, *buffer = (T *)scratch->load;
+    struct F(totals) sum;
+    size_t n;
+    for (size_t base = 0; base < rows->classes; base += n) {
+        n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
+        T max = block_max(x + base, n, n);
+        top = max > top ? max : top;
+    }
+    const T shift = reference(top);
+    totals_clear(&sum);
+    for (size_t base = 0; base < rows->classes; base += n) {
+        n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
+        if (shift != 0)
+            shift_elements(buffer, x + base, n, shift);
+        totals_add_all(&sum, shift == 0 ? x + base : buffer, n);
+    }
+    struct pair total = totals_pair(&sum), d;
+    d = pair_product((struct pair){(double)rows->classes * SHRINK, 0},
+                     (struct pair){(double)from_shift(top, shift), 0});
+    d = pair_add(d, (struct pair){-total.hi, -total.lo});
+    rows->distances[r] = d.hi * (0x1p-64 / SHRINK);
+    rows->distances_low[r] = d.lo * (0x1p-64 / SHRINK);
+}
+
 /* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain
  * of dependent steps is hidden behind the other rows'. The same operations as in long_row. */
 INLINE void
@@ -335,41 +326,88 @@ long_rows_keep(struct rows *rows, struct scratch *scratch, const int keep)
 
 static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
+    for (size_t r = 0; rows->smoothing.on && r < rows->count; r++)
+        row_distances(rows, r, scratch);
+    for (size_t r = 0; rows->soft && r < rows->count; r++)
+        soft_sums(rows, r);
     if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
         long_rows_keep(rows, scratch, 1);
     else
         long_rows_keep(rows, scratch, 0);
 }
 
-/* to = e * scale, n elements; `twice`: e * pre * scale. */
-INLINE void scale_by(T *to, const T *e, size_t n, T pre, T scale, const int twice)
+/* v * scale + offset; `moved`: there is an offset. */
+INLINE vec scale_lanes(vec v, vec scale, vec offset, const int moved)
 {
-    const vec s = vset(scale), first = vset(pre);
+    if (moved)
+        return vfma(v, scale, offset);
+    return v * scale;
+}
+
+/* to = e * scale, n elements; `twice`: e * pre * scale; `less`: less `share`. */
+INLINE void
+scale_by(T *to, const T *e, size_t n, T pre, T scale, T share, const int twice, const int less)
+{
+    const vec s = vset(scale), first = vset(pre), offset = vset(-share);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         vec v = vload(e + i);
         if (twice)
             v = v * first;
-        vstore(to + i, v * s);
+        vstore(to + i, scale_lanes(v, s, offset, less));
     }
     if (i < n) {
         vec v = vload_part(e + i, n - i, vset(0));
         if (twice)
             v = v * first;
-        vstore_part(to + i, n - i, v * s);
+        vstore_part(to + i, n - i, scale_lanes(v, s, offset, less));
     }
 }
 
-/* to = e * scale * factor. Where scale * factor is below the normal numbers its digits would be
+/* to = e * scale * factor - share. Where scale * factor is below the normal numbers its digits would be
  * lost: half of its exponent is then applied first. That is exact for every e whose product is not
  * 0. */
-static void scale_elements(T *to, const T *e, size_t n, double scale, double factor)
+static void scale_elements(T *to, const T *e, size_t n, double scale, double factor, double share)
 {
     T pre, rest = split_scale(scale, factor, &pre);
-    if (pre == 1)
-        scale_by(to, e, n, 1, rest, 0);
+    if (share != 0)
+        scale_by(to, e, n, pre, rest, (T)share, 1, 1);
+    else if (pre == 1)
+        scale_by(to, e, n, 1, rest, 0, 0, 0);
     else
-        scale_by(to, e, n, pre, rest, 1);
+        scale_by(to, e, n, pre, rest, 0, 1, 0);
+}
+
+/* What the exponentials of a class's block are multiplied by. */
+static inline double block_factor(const struct rows *rows, const struct scratch *scratch, size_t r,
+                                  size_t class)
+{
+    if (rows->classes <= BLOCK)
+        return 1;
+    return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
+}
+
+/* to = a p (1 - p), where p = e * scale * factor. */
+static void curved_elements(T *to, const T *e, size_t n, double scale, double factor, double a)
+{
+    T pre, rest = split_scale(scale, factor, &pre);
+    const vec first = vset(pre), second = vset(rest), one = vset(1), all = vset((T)a);
+    for (size_t i = 0; i < n; i += LANES) {
+        vec p = vload_part(e + i, n - i, vset(0)) * first * second;
+        vstore_part(to + i, n - i, all * p * (one - p));
+    }
+}
+
+/* The diagonal of a row's Hessian, times a, before the gradient takes the exponentials' place. */
+static void curved_row(const struct rows *rows, size_t r, const struct scratch *scratch, double a,
+                       T *to)
+{
+    const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    for (size_t base = 0; base < n; base += BLOCK)
+        curved_elements(to + base, (const T *)rows->exps[r] + base,
+                        n - base < BLOCK ? n - base : BLOCK, rows->inverse[r],
+                        block_factor(rows, scratch, r, base), a);
+    to[k] = (T)(a * rows->anchor_p[r] * rows->rest[r]);
 }
 
 /* to = (x - max) - log_sum: log(softmax), no term of which cancels another. */
@@ -385,6 +423,7 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
 {
     const double *factor = NULL;   /* a row of one block has none */
     T *out = (T *)rows->out[r];
+    const double share = rows->smoothing.on ? rows->b[r] * rows->smoothing.share.hi : 0;
     if (rows->classes > BLOCK)
         factor = scratch->factors + r * block_count(rows->classes);
     for (size_t base = begin; base < end; base += BLOCK) {
@@ -398,7 +437,11 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
             log_elements(out + base, x, n, (T)rows->at_anchor[r], (T)rows->loss[r]);
         } else {
             double f = factor ? factor[base / BLOCK] : 1;
-            scale_elements(out + base, (const T *)rows->exps[r] + base, n, rows->scale[r], f);
+            const T *e = (const T *)rows->exps[r] + base, *t = (const T *)rows->t[r];
+            if (rows->soft)
+                soft_elements(out + base, e, t + base, n, rows->scale[r], f, rows->b[r]);
+            else
+                scale_elements(out + base, e, n, rows->scale[r], f, share);
         }
     }
     const size_t at = (size_t)rows->anchor[r];
@@ -409,6 +452,10 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
 static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                             enum crossent_output output)
 {
-    for (size_t r = 0; r < rows->count; r++)
+    for (size_t r = 0; r < rows->count; r++) {
+        if (rows->curved)
+            curved_row(rows, r, scratch, rows->hessian[r] * rows->curved_factor,
+                       (T *)rows->hessian_at[r]);
         write_long_part(rows, r, 0, rows->classes, scratch, output);
+    }
 }

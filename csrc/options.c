@@ -5,6 +5,8 @@
  *                gradient_j = a (w q + 2 s lambda lse) p_j
  *                gradient_k = -a w q (1 - p_k) + 2 a s lambda lse p_k
  *                q          = f + alpha gamma p_k (1 - p_k)^(gamma - 1) ce
+ * smoothed       as labels with f = q = 1, but with the loss and with t_k - p_k in the place of
+ *                1 - p_k that the epilogue found, and less a w t_j in every other gradient_j
  * soft targets   loss       = s (sum of t_j (x_k - x_j) + T ce) + s lambda lse^2
  *                gradient_j = a s (T + 2 lambda lse) p_j - a s t_j
  *                gradient_k = a s (T p_k - t_k) + 2 a s lambda lse p_k
@@ -23,12 +25,31 @@
 
 #include "pairs.h"
 
+/* A diagonal of the Hessian that the rows of labels write beside their gradient. */
+static int plain_hessian(const struct crossent_softmax *call)
+{
+    ptrdiff_t size = call->logits.dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
+    return call->logits.dtype <= CROSSENT_F64 && call->output == CROSSENT_GRADIENT &&
+           call->hessian_rule != CROSSENT_RESIDUAL &&
+           call->hessian.dtype == call->logits.dtype && call->hessian.step == size;
+}
+
+int plain_soft(const struct crossent_softmax *call)
+{
+    ptrdiff_t size = call->logits.dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
+    return call->target.data && call->target.dtype == call->logits.dtype &&
+           call->target.dtype <= CROSSENT_F64 && call->target.step == size &&
+           call->label_smoothing == 0 && !call->class_weight && !has_focal(call) &&
+           !call->probability.data;
+}
+
 int needs_general_rows(const struct crossent_softmax *call)
 {
     int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
-    return soft || call->class_mask.data || call->label_smoothing != 0 ||
+    int uneven = call->label_smoothing != 0 && !even_smoothing(call).on;
+    return (soft && !plain_soft(call)) || call->class_mask.data || uneven ||
            call->temperature != 0 || call->softcap != 0 || call->accumulate ||
-           call->hessian.data || call->output == CROSSENT_HESSIAN_VECTOR ||
+           (call->hessian.data && !plain_hessian(call)) || call->output == CROSSENT_HESSIAN_VECTOR ||
            call->target_gradient.data || call->entropy.data ||
            call->argmax.data || call->correct.data || call->nonfinite != CROSSENT_PROPAGATE;
 }
@@ -36,6 +57,33 @@ int needs_general_rows(const struct crossent_softmax *call)
 int has_focal(const struct crossent_softmax *call)
 {
     return call->focal_gamma != 0 || call->focal_alpha;
+}
+
+struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
+                            struct pair *label_share)
+{
+    const int off_target = call->smoothing_off_target;
+    struct pair smoothing = {off_target && left < 2 ? 0 : call->label_smoothing, 0};
+    double classes = (double)(off_target ? left - 1 : left);
+    struct pair share = {0, 0}, kept = pair_of(1, -smoothing.hi);
+    if (smoothing.hi != 0 && left)
+        share = pair_quotient(smoothing, (struct pair){classes, 0});
+    *label_share = off_target ? pair_add(kept, (struct pair){-share.hi, -share.lo}) : kept;
+    return share;
+}
+
+struct smoothing even_smoothing(const struct crossent_softmax *call)
+{
+    struct smoothing s = {0};
+    if (call->label_smoothing == 0 || call->class_mask.data || has_focal(call) ||
+        (call->class_weight && !weighs_by_target(call)))
+        return s;
+    const struct pair count = {(double)call->classes - 1, 0};
+    s.on = 1;
+    s.share = smoothing_share(call, call->classes, &s.kept);
+    s.label = pair_value(pair_add(s.kept, s.share));
+    s.others = pair_value(pair_product(s.share, count));
+    return s;
 }
 
 int is_ignored(const struct crossent_softmax *call, int64_t label)
@@ -54,10 +102,12 @@ static void label_focal(const struct crossent_softmax *call, const struct kernel
                   rows->rest[r], rows->loss[r], f, q);
 }
 
-/* logsumexp(x) - x_anchor */
+/* logsumexp(x) - x_anchor, or the loss of a smoothed label. */
 static struct pair own_loss(const struct crossent_softmax *call, const struct rows *rows, size_t r)
 {
     int low = call->logits.dtype == CROSSENT_F64 && isfinite(rows->loss[r]);
+    if (rows->soft || (rows->smoothing.on && !rows->t[r]))
+        return (struct pair){rows->smoothed[r], rows->smoothed_low[r]};
     return (struct pair){rows->loss[r], low ? rows->loss_low[r] : 0};
 }
 
@@ -71,20 +121,22 @@ static void label_row(const struct crossent_softmax *call, const struct kernels 
 {
     double f, q, a = call->coefficient * rows->upstream[r], s = rows->sample[r];
     double inverse = rows->scale[r], lse = rows->logsumexp[r], w = rows->weight[r];
+    const double sum = rows->soft ? rows->t_total[r] : 1;
     label_focal(call, kernels, rows, r, &f, &q);
     rows->probability[r] = rows->anchor_p[r];
     rows->inverse[r] = inverse;
     rows->log_sum[r] = rows->loss[r];
-    rows->hessian[r] = rows->curvature[r] = a * w;
+    rows->hessian[r] = rows->curvature[r] = a * w * sum;
     rows->lse_curvature[r] = 0;
     rows->b[r] = a * w;
     rows->loss[r] = pair_value(pair_product(row_weight(rows, r), own_loss(call, rows, r))) * f;
-    rows->scale[r] = a * w * q * inverse;
-    rows->anchor_gradient[r] = 0 - a * w * q * rows->rest[r];
+    rows->scale[r] = a * w * q * sum * inverse;
+    rows->anchor_gradient[r] = rows->smoothing.on || rows->soft ? a * w * rows->gap[r]
+                                                  : 0 - a * w * q * rows->rest[r];
     if (call->z_loss != 0) {
         double z = 2 * a * s * call->z_loss * lse;
         rows->loss[r] += s * call->z_loss * lse * lse;
-        rows->scale[r] = (a * w * q + z) * inverse;
+        rows->scale[r] = (a * w * q * sum + z) * inverse;
         rows->anchor_gradient[r] += z * rows->anchor_p[r];
         rows->curvature[r] += z;
         rows->lse_curvature[r] = 2 * a * s * call->z_loss;
@@ -144,9 +196,22 @@ static void finish_entropy(const struct kernels *kernels, struct rows *rows, siz
 /* No option at all: loops that the compiler turns into vectors. */
 static void plain_rows(double coefficient, struct rows *rows)
 {
+    for (size_t r = 0; rows->curved && r < rows->count; r++) {
+        rows->inverse[r] = rows->scale[r];
+        rows->hessian[r] = coefficient;
+    }
     for (size_t r = 0; r < rows->count; r++) {
         rows->scale[r] *= coefficient;
         rows->anchor_gradient[r] = 0 - coefficient * rows->rest[r];
+    }
+    for (size_t r = 0; rows->soft && r < rows->count; r++) {
+        rows->scale[r] *= rows->t_total[r];
+        rows->hessian[r] = coefficient * rows->t_total[r];
+    }
+    for (size_t r = 0; (rows->smoothing.on || rows->soft) && r < rows->count; r++) {
+        rows->loss[r] = rows->smoothed[r];
+        rows->anchor_gradient[r] = coefficient * rows->gap[r];
+        rows->b[r] = coefficient;
     }
 }
 
@@ -161,7 +226,7 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
         return;
     }
     for (size_t r = 0; r < rows->count; r++)
-        if (rows->t[r])
+        if (rows->t[r] && !rows->soft)
             soft_row(call, rows, r);
         else
             label_row(call, kernels, rows, r);

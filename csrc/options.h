@@ -8,6 +8,25 @@
 /* Whether the call needs general_rows.inc.h. */
 int needs_general_rows(const struct crossent_softmax *call);
 
+/* The share of each of `left` classes where label_smoothing spreads it: over all of them, or all but
+ * the label's, whose own share then makes up for it; and what it leaves to the target. */
+struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
+                            struct pair *label_share);
+
+/* Smoothing that needs no target of its own for each class; of rows that have a label. */
+struct smoothing even_smoothing(const struct crossent_softmax *call);
+
+/* What the rule makes of p (1 - p). */
+static inline double hessian_factor(enum crossent_hessian rule, size_t classes)
+{
+    if (rule == CROSSENT_FRIEDMAN)
+        return classes > 1 ? (double)classes / (double)(classes - 1) : 1;
+    return rule == CROSSENT_UPPER ? 2 : 1;
+}
+
+/* Soft targets that the rows of labels read where they lie. */
+int plain_soft(const struct crossent_softmax *call);
+
 int has_focal(const struct crossent_softmax *call);
 
 /* Entry j of a soft target, F32 or F64. */

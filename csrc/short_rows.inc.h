@@ -7,20 +7,26 @@
 #error "short_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
+/* tile[c][lane] = p[lane][c], rows of contiguous classes */
+static inline void tile_gather(char *const *p, size_t classes, T *tile)
+{
+    for (size_t c = 0; c < classes; c += LANES) {
+        vec v[LANES];
+        for (int l = 0; l < LANES; l++)
+            v[l] = vload_part((const T *)p[l] + c, classes - c, vset(0));
+        vtranspose(v);
+        for (size_t k = 0; k < LANES && c + k < classes; k++)
+            vstore(tile + (c + k) * LANES, v[k]);
+    }
+}
+
 /* tile[c][lane] = x[row r0 + lane][c] */
 static inline void tile_load(const struct rows *rows, size_t r0, T *tile)
 {
     char *const *x = (char *const *)(rows->x + r0);
     const size_t classes = rows->classes;
     if (rows->x_step == (ptrdiff_t)sizeof(T)) {
-        for (size_t c = 0; c < classes; c += LANES) {
-            vec v[LANES];
-            for (int l = 0; l < LANES; l++)
-                v[l] = vload_part((const T *)x[l] + c, classes - c, vset(0));
-            vtranspose(v);
-            for (size_t k = 0; k < LANES && c + k < classes; k++)
-                vstore(tile + (c + k) * LANES, v[k]);
-        }
+        tile_gather(x, classes, tile);
     } else if (adjacent(x, lane_count(rows, r0))) {
         const size_t lanes = lane_count(rows, r0);
         for (size_t c = 0; c < classes; c++) {
@@ -115,12 +121,76 @@ tile_sum(T *tile, size_t classes, vec anchor, struct exp_scale scale, struct acc
         tile_exps(tile, anchor, scale, sum, 1, keep);
 }
 
+/* Each row's sum of top - x_j, top the largest logit (struct rows). */
+static inline void tile_distances(struct rows *rows, size_t r0, const T *tile, vec top)
+{
+    const vec_f64 unit = vset_f64(0x1p-64 / SHRINK), zero = vset_f64(0);
+    const vec_f64 classes = vset_f64((double)rows->classes * SHRINK);
+    struct F(totals) sum;
+    totals_clear(&sum);
+    for (size_t c = 0; c < rows->classes; c++)
+        totals_add(&sum, 0, vload(tile + c * LANES) * vset(SHRINK));
+    for (int part = 0; part < PARTS; part++) {
+        vec_f64 most = vwiden(top, part), all = classes * most, low;
+        vec_f64 lost = vfma_f64(classes, most, zero - all);
+        all = two_sum_f64(all, zero - sum.hi[part], &low);
+        vstore_f64(rows->distances + r0 + part * LANES_f64, all * unit);
+        vstore_f64(rows->distances_low + r0 + part * LANES_f64,
+                   (low + (lost - sum.lo[part])) * unit);
+    }
+}
+
+/* The only class of each row's target, or `other` where there are more. */
+static inline vec tile_only(const T *t, size_t classes, vec other)
+{
+    const vec zero = vset(0), one = vset(1);
+    vec count = zero, where = zero;
+    for (size_t c = 0; c < classes; c++) {
+        mask none = vequal(vload(t + c * LANES), zero);
+        count = count + vselect(none, zero, one);
+        where = vselect(none, where, vset((T)c));
+    }
+    return vselect(vequal(count, one), where, other);
+}
+
+/* The sums of soft_sums, in lanes. */
+static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, const T *t, vec top,
+                                  vec anchor)
+{
+    const vec zero = vset(0);
+    struct F(totals) distance, weight;
+    vec own = zero;
+    top = vselect(vequal(top, vset(-(T)INFINITY)), zero, top);
+    totals_clear(&distance);
+    totals_clear(&weight);
+    for (size_t c = 0; c < rows->classes; c++) {
+        vec v = vload(t + c * LANES);
+        mask at = vequal(vset((T)c), anchor);
+        own = vselect(at, v, own);
+        distance_add(&distance, &weight, 0, top, vload(tile + c * LANES), vselect(at, zero, v),
+                     zero, 0);
+    }
+    widen_to(rows->t_anchor + r0, own);
+    for (int part = 0; part < PARTS; part++) {
+        size_t r = r0 + (size_t)(part * LANES_f64);
+        vstore_f64(rows->distances + r, distance.hi[part]);
+        vstore_f64(rows->distances_low + r, distance.lo[part]);
+        vstore_f64(rows->t_rest + r, weight.hi[part]);
+        vstore_f64(rows->t_rest_low + r, weight.lo[part]);
+    }
+}
+
 /* Loads the tile at r0 and finds what its exponentials are scaled by. */
-static void tile_prepare(struct rows *rows, size_t r0, T *tile)
+static void tile_prepare(struct rows *rows, size_t r0, T *tile, T *t)
 {
     tile_load(rows, r0, tile);
+    if (rows->soft)
+        tile_gather((char *const *)(rows->t + r0), rows->classes, t);
     if (rows->anchor[r0] < 0) {
-        widen_to(rows->column + r0, tile_search(tile, rows->classes));
+        vec found = tile_search(tile, rows->classes);
+        if (rows->soft)
+            found = tile_only(t, rows->classes, found);
+        widen_to(rows->column + r0, found);
         for (size_t r = r0; r < r0 + LANES; r++)
             rows->anchor[r] = (int64_t)rows->column[r];
     }
@@ -129,6 +199,10 @@ static void tile_prepare(struct rows *rows, size_t r0, T *tile)
         rows->shift[r] = 0;
     if (vbits(vless(vset(RANGE), vabs(vmax(at_anchor, max)))))
         tile_shift(rows, r0, tile, &max, &at_anchor);
+    if (rows->smoothing.on)
+        tile_distances(rows, r0, tile, vmax(at_anchor, max));
+    if (rows->soft)
+        tile_soft_sums(rows, r0, tile, t, at_anchor, narrowed(rows->column + r0));
     widen_to(rows->max + r0, max);
     widen_to(rows->at_anchor + r0, at_anchor);
     widen_to(rows->exponent + r0, exponent_of(max, at_anchor));
@@ -156,7 +230,8 @@ static void short_rows(struct rows *rows, struct scratch *scratch, enum crossent
     for (size_t r = 0; r < (rows->count + LANES - 1) / LANES * LANES; r++)
         rows->column[r] = (double)rows->anchor[r];
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES)
-        tile_prepare(rows, r0, tiles + r0 * rows->classes);
+        tile_prepare(rows, r0, tiles + r0 * rows->classes,
+                     (T *)scratch->target + r0 * rows->classes);
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES)
         if (keep)
             tile_statistics(rows, r0, tiles + r0 * rows->classes, 1);
@@ -164,61 +239,90 @@ static void short_rows(struct rows *rows, struct scratch *scratch, enum crossent
             tile_statistics(rows, r0, tiles + r0 * rows->classes, 0);
 }
 
-/* The rows' scales, and what to multiply by before (see scale_elements). */
-static inline vec tile_scale(const struct rows *rows, size_t r0, vec *pre)
+/* The rows' scales, or others, and what to multiply by before (see scale_elements). */
+static inline vec tile_scale(const double *scales, vec *pre)
 {
     T scale[LANES], first[LANES];
-    vec v = narrowed(rows->scale + r0);
+    vec v = narrowed(scales);
     *pre = vset(1);
     if (!vbits(vless(vabs(v), vset(TINY))))
         return v;
     for (size_t l = 0; l < LANES; l++)
-        scale[l] = split_scale(rows->scale[r0 + l], 1, &first[l]);
+        scale[l] = split_scale(scales[l], 1, &first[l]);
     *pre = vload(first);
     return vload(scale);
 }
 
+/* What smoothing, or t_j times this, takes from the rows' gradients, negative. */
+static inline vec tile_shares(const struct rows *rows, size_t r0)
+{
+    double less[LANES] = {0};
+    for (size_t l = 0; (rows->smoothing.on || rows->soft) && l < lane_count(rows, r0); l++)
+        less[l] = 0 - rows->b[r0 + l] * (rows->soft ? 1 : rows->smoothing.share.hi);
+    return narrowed(less);
+}
+
 /* What a tile's exponentials, or its logits, become: gradients and probabilities, or log(softmax). */
 struct F(finish) {
-    vec anchor, own, pre, scale, max, log_sum;
+    const T *t;
+    vec anchor, own, pre, scale, less, factor, max, log_sum;
 };
 
-INLINE vec finished(const T *tile, size_t c, const struct F(finish) *f, const int logs)
+INLINE vec finished(const T *tile, size_t c, const struct F(finish) *f, const enum finishes kind)
 {
     vec v = vload(tile + c * LANES);
-    if (logs)
+    if (kind == LOGS)
         return (v - f->max) - f->log_sum;
-    return vselect(vequal(vset((T)c), f->anchor), f->own, v * f->pre * f->scale);
+    v = scale_lanes(v * f->pre, f->scale, f->less, kind == LESS);
+    if (kind == SOFT)
+        v = vfma(f->less, vload(f->t + c * LANES), v);
+    if (kind == CURVED)
+        v = f->factor * v * (vset(1) - v);
+    return vselect(vequal(vset((T)c), f->anchor), f->own, v);
 }
 
 /* out[row r0 + lane][c] from tile[c][lane], for the rows that are not padding. */
 INLINE void
 write_tile(const struct rows *rows, size_t r0, const T *tile, const struct F(finish) *f,
-           const int logs)
+           char *const *out, ptrdiff_t step, const enum finishes kind)
 {
-    char *const *out = rows->out + r0;
+    out += r0;
     const size_t classes = rows->classes, lanes = lane_count(rows, r0);
-    if (rows->out_step == (ptrdiff_t)sizeof(T)) {
+    if (step == (ptrdiff_t)sizeof(T)) {
         for (size_t c = 0; c < classes; c += LANES) {
             vec v[LANES];
             for (size_t k = 0; k < LANES; k++)
-                v[k] = finished(tile, c + k < classes ? c + k : c, f, logs);
+                v[k] = finished(tile, c + k < classes ? c + k : c, f, kind);
             vtranspose(v);
             for (size_t l = 0; l < lanes; l++)
                 vstore_part((T *)out[l] + c, classes - c, v[l]);
         }
     } else if (adjacent(out, lanes)) {
         for (size_t c = 0; c < classes; c++)
-            vstore_part((T *)(out[0] + (ptrdiff_t)c * rows->out_step), lanes,
-                        finished(tile, c, f, logs));
+            vstore_part((T *)(out[0] + (ptrdiff_t)c * step), lanes,
+                        finished(tile, c, f, kind));
     } else {
         for (size_t c = 0; c < classes; c++) {
             T lane[LANES];
-            vstore(lane, finished(tile, c, f, logs));
+            vstore(lane, finished(tile, c, f, kind));
             for (size_t l = 0; l < lanes; l++)
-                *(T *)(out[l] + (ptrdiff_t)c * rows->out_step) = lane[l];
+                *(T *)(out[l] + (ptrdiff_t)c * step) = lane[l];
         }
     }
+}
+
+static void write_curved_tile(const struct rows *rows, size_t r0, const T *tile)
+{
+    double own[LANES] = {0}, factor[LANES] = {0};
+    for (size_t l = 0; l < lane_count(rows, r0); l++) {
+        factor[l] = rows->hessian[r0 + l] * rows->curved_factor;
+        own[l] = factor[l] * rows->anchor_p[r0 + l] * rows->rest[r0 + l];
+    }
+    struct F(finish) f = {.anchor = narrowed(rows->column + r0)};
+    f.own = narrowed(own);
+    f.factor = narrowed(factor);
+    f.scale = tile_scale(rows->inverse + r0, &f.pre);
+    write_tile(rows, r0, tile, &f, rows->hessian_at, sizeof(T), CURVED);
 }
 
 static void write_short_rows(const struct rows *rows, struct scratch *scratch,
@@ -228,13 +332,21 @@ static void write_short_rows(const struct rows *rows, struct scratch *scratch,
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
         const T *tile = (const T *)scratch->tile + r0 * rows->classes;
         struct F(finish) f = {.anchor = narrowed(rows->column + r0)};
+        f.t = (const T *)scratch->target + r0 * rows->classes;
         f.own = narrowed(own + r0);
-        f.scale = tile_scale(rows, r0, &f.pre);
+        f.scale = tile_scale(rows->scale + r0, &f.pre);
+        f.less = tile_shares(rows, r0);
         f.max = narrowed(rows->at_anchor + r0);
         f.log_sum = narrowed(rows->loss + r0);
+        if (rows->curved)
+            write_curved_tile(rows, r0, tile);
         if (output == CROSSENT_LOG_SOFTMAX)
-            write_tile(rows, r0, tile, &f, 1);
+            write_tile(rows, r0, tile, &f, rows->out, rows->out_step, LOGS);
+        else if (rows->soft)
+            write_tile(rows, r0, tile, &f, rows->out, rows->out_step, SOFT);
+        else if (rows->smoothing.on)
+            write_tile(rows, r0, tile, &f, rows->out, rows->out_step, LESS);
         else
-            write_tile(rows, r0, tile, &f, 0);
+            write_tile(rows, r0, tile, &f, rows->out, rows->out_step, SCALED);
     }
 }

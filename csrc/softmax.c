@@ -182,6 +182,7 @@ static void pad_rows(struct rows *rows)
     for (size_t r = rows->count; r < GROUP && r % 16; r++) {
         rows->x[r] = rows->x[last];
         rows->anchor[r] = rows->anchor[last];
+        rows->t[r] = rows->t[last];
     }
 }
 
@@ -267,10 +268,14 @@ static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
     if (!all_take_part(run, n, cursor, rows))
         those_that_take_part(run, row, n, cursor, rows, partial);
     gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
+    if (rows->soft)
+        gather_pointers(call, &call->target, cursor, n, rows, (char **)rows->t);
     if (call->output == CROSSENT_NOTHING)
         return;
     gather_pointers(call, &call->out, cursor, n, rows, rows->out);
     rows->out_step = call->out.step;
+    if (rows->curved)
+        gather_pointers(call, &call->hessian, cursor, n, rows, rows->hessian_at);
     if (!run->general && !run->staged_in && !run->staged_out)
         memcpy(rows->exps, rows->out, rows->count * sizeof *rows->exps);
 }
@@ -433,10 +438,13 @@ static void shared_write(const struct softmax_run *run, struct rows *rows,
 /* Threads share rows that are too few to go round, and long enough to be cut. */
 static int is_shared(const struct softmax_run *run, size_t slabs)
 {
-    if (run->general || run->staged_in || run->staged_out ||
-        segment_count(run->call->classes) == 1)
+    const struct crossent_softmax *call = run->call;
+    int plain = !call->hessian.data && call->label_smoothing == 0 &&
+                (run->labels || !call->target.data);
+    if (run->general || !plain || run->staged_in || run->staged_out ||
+        segment_count(call->classes) == 1)
         return 0;
-    size_t threads = (size_t)usable_threads(SIZE_MAX, run->call->threads);
+    size_t threads = (size_t)usable_threads(SIZE_MAX, call->threads);
     return threads > 1 && slabs < 2 * threads;
 }
 
@@ -552,6 +560,10 @@ static void softmax_task(void *context, size_t begin, size_t end)
     struct scratch scratch;
     memset(rows.t, 0, sizeof rows.t);
     reset_rows(&rows);
+    rows.smoothing = even_smoothing(call);
+    rows.curved = call->hessian.data && !run->general;
+    rows.soft = !run->labels && call->target.data && !run->general;
+    rows.curved_factor = hessian_factor(call->hessian_rule, call->classes);
     rows.classes = call->classes;
     rows.out_step = call->out.step;
     scratch.shared_target = NULL;

@@ -104,6 +104,19 @@ INLINE void totals_add(struct F(totals) *sum, int h, vec v)
         totals_add_part(sum, h, part, vwiden(v, part));
 }
 
+/* Adds n elements, times SHRINK. */
+INLINE void totals_add_all(struct F(totals) *sum, const T *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + WIDE <= n; i += WIDE)
+        for (int h = 0; h < HALVES; h++)
+            totals_add(sum, h, vload(x + i + h * LANES) * vset(SHRINK));
+    for (int h = 0; i < n && h < HALVES; h++) {
+        size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
+        totals_add(sum, h, vload_part(x + at, left, vset(0)) * vset(SHRINK));
+    }
+}
+
 /* Adds what is small beside the terms. */
 INLINE void totals_add_low(struct F(totals) *sum, int h, int part, vec_f64 low)
 {
@@ -122,18 +135,23 @@ INLINE double totals_value(struct F(totals) *sum)
     return isfinite(hi) ? hi + lo : hi;
 }
 
-/* The same, of which nothing is cut off. */
+/* The same, of which nothing is cut off; for float a double, as all of it fits. */
 INLINE struct pair totals_pair(struct F(totals) *sum)
 {
-    struct pair total = {0, 0};
+    if (!IS_DOUBLE)
+        return (struct pair){totals_value(sum), 0};
+    double h[WIDE], l[WIDE];
     for (int i = 0; i < HALVES * PARTS; i++) {
-        double hi[LANES_f64], lo[LANES_f64];
-        vstore_f64(hi, sum->hi[i]);
-        vstore_f64(lo, sum->lo[i]);
-        for (int l = 0; l < LANES_f64; l++) {
-            total = pair_add(total, (struct pair){hi[l], 0});
-            total.lo += isfinite(hi[l]) ? lo[l] : 0;
-        }
+        vstore_f64(h + i * LANES_f64, sum->hi[i]);
+        vstore_f64(l + i * LANES_f64, sum->lo[i]);
     }
-    return total;
+    for (int i = 0; i < WIDE; i++)
+        l[i] = isfinite(h[i]) ? l[i] : 0;
+    for (int half = WIDE / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) {
+            struct pair s = pair_of(h[i], h[i + half]);
+            h[i] = s.hi;
+            l[i] = s.lo + (l[i] + l[i + half]);
+        }
+    return pair_of(h[0], l[0]);
 }

@@ -40,6 +40,14 @@ enum {
 static const float UNSCALE_f32 = 0x1p-32f;     /* 2^-BIAS */
 static const double UNSCALE_f64 = 0x1p-64;
 
+/* What write_tile makes of a tile: gradients or probabilities, gradients of smoothed labels, those
+ * of soft targets, the Hessian's diagonal, log(softmax). */
+enum finishes { SCALED, LESS, SOFT, CURVED, LOGS };
+
+/* Terms of a sum of logits are multiplied by this, so that none overflows. */
+static const float SHRINK_f32 = 1;
+static const double SHRINK_f64 = 0x1p-64;
+
 static const float TINY_f32 = 0x1p-126f;        /* the least normal number */
 static const double TINY_f64 = 0x1p-1022;
 
@@ -60,6 +68,7 @@ static const double RANGE_f64 = 0x1p40;
 #include "probabilities.inc.h"
 #include "load.inc.h"
 #include "staged_rows.inc.h"
+#include "soft_rows.inc.h"
 #include "long_rows.inc.h"
 #include "short_rows.inc.h"
 #include "general_rows.inc.h"
@@ -81,6 +90,7 @@ static const double RANGE_f64 = 0x1p40;
 #include "sums.inc.h"
 #include "load.inc.h"
 #include "staged_rows.inc.h"
+#include "soft_rows.inc.h"
 #include "long_rows.inc.h"
 #include "short_rows.inc.h"
 #include "general_rows.inc.h"
