@@ -185,7 +185,8 @@ static double weighed_distances(const struct rows *rows, size_t r, const struct 
     for (size_t base = 0; base < n; base += BLOCK) {
         double f = block_factor(rows, scratch, r, base);
         struct pair d = distance_sum(x + base, (const T *)rows->exps[r] + base, NULL,
-                                     n - base < BLOCK ? n - base : BLOCK, at - base, x[at], &part, 1);
+                                     n - base < BLOCK ? n - base : BLOCK, at - base, x[at],
+                                     &part, 1);
         two_sum_into(&distance.hi, &distance.lo, f * pair_value(d));
         two_sum_into(&total.hi, &total.lo, f * pair_value(part));
     }
@@ -358,7 +359,8 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
         return;
     }
     const int64_t label = rows->label[r];
-    const double own = t ? rows->label_share[r].hi : rows->smoothing.on ? rows->smoothing.kept.hi : 1;
+    const double kept = rows->smoothing.on ? rows->smoothing.kept.hi : 1;
+    const double own = t ? rows->label_share[r].hi : kept;
     for (size_t i = 0; i < n; i++) {
         double p = i == k ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * rows->inverse[r];
         double target = (t ? (double)t[i] : rows->smoothing.share.hi) +

@@ -59,9 +59,10 @@ struct rows {
     double curved_factor;                              /* ... times this */
     struct smoothing smoothing;                        /* where it is on, the anchor is the label */
     double distances[GROUP], distances_low[GROUP];     /* for it: 2^-64 sum of max x_i - x_j */
-    int soft;                                          /* t is a target that needs no staging: */
-    double t_rest[GROUP], t_rest_low[GROUP];           /* sum of t_j, j != anchor, and `distances` */
-    double t_total[GROUP];                             /* that of t_j (x_anchor - x_j); sum of t */
+    /* Soft targets t that need no staging: `distances` is the sum of t_j (x_anchor - x_j), t_rest
+     * that of t_j, j != anchor. */
+    int soft;
+    double t_rest[GROUP], t_rest_low[GROUP], t_total[GROUP];
 
     /* What the epilogue makes of them. */
     double loss[GROUP];          /* logsumexp(x) - x_anchor; the driver makes it the row's loss */

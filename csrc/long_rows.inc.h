@@ -364,9 +364,9 @@ scale_by(T *to, const T *e, size_t n, T pre, T scale, T share, const int twice, 
     }
 }
 
-/* to = e * scale * factor - share. Where scale * factor is below the normal numbers its digits would be
- * lost: half of its exponent is then applied first. That is exact for every e whose product is not
- * 0. */
+/* to = e * scale * factor - share. Where scale * factor is below the normal numbers its digits would
+ * be lost: half of its exponent is then applied first. That is exact for every e whose product is
+ * not 0. */
 static void scale_elements(T *to, const T *e, size_t n, double scale, double factor, double share)
 {
     T pre, rest = split_scale(scale, factor, &pre);

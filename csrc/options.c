@@ -49,7 +49,8 @@ int needs_general_rows(const struct crossent_softmax *call)
     int uneven = call->label_smoothing != 0 && !even_smoothing(call).on;
     return (soft && !plain_soft(call)) || call->class_mask.data || uneven ||
            call->temperature != 0 || call->softcap != 0 || call->accumulate ||
-           (call->hessian.data && !plain_hessian(call)) || call->output == CROSSENT_HESSIAN_VECTOR ||
+           (call->hessian.data && !plain_hessian(call)) ||
+           call->output == CROSSENT_HESSIAN_VECTOR ||
            call->target_gradient.data || call->entropy.data ||
            call->argmax.data || call->correct.data || call->nonfinite != CROSSENT_PROPAGATE;
 }

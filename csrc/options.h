@@ -8,8 +8,8 @@
 /* Whether the call needs general_rows.inc.h. */
 int needs_general_rows(const struct crossent_softmax *call);
 
-/* The share of each of `left` classes where label_smoothing spreads it: over all of them, or all but
- * the label's, whose own share then makes up for it; and what it leaves to the target. */
+/* The share of each of `left` classes where label_smoothing spreads it: over all of them, or all
+ * but the label's, whose own share then makes up for it; and what it leaves to the target. */
 struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
                             struct pair *label_share);
 
