@@ -186,7 +186,7 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
 
 
 cdef cnp.ndarray vector_array(object vector, cnp.ndarray logits, cnp.ndarray out):
-    """What a Hessian multiplies: of the logits' shape, and in memory `out` itself or apart from it."""
+    """What a Hessian multiplies: of the logits' shape, in memory `out` itself or apart from it."""
     cdef cnp.ndarray array = floating_array(vector, "vector")
     if not same_shape(array, logits):
         raise ValueError(f"vector has shape {(<object>array).shape}; expected that of logits, "

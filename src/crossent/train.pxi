@@ -221,7 +221,7 @@ cdef class _Loop:
         self.check(status)
 
     def evaluate(self, cnp.ndarray out):
-        """All rows, batch by batch: logits to `out` if given, loss to the sums if it has targets."""
+        """All rows, batch by batch: logits to `out` if given, loss to the sums if there is y."""
         cdef size_t begin = 0, n, row = 0
         cdef char *to = <char *>_address(out)
         cdef int status = 0
