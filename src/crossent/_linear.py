@@ -119,10 +119,13 @@ def linear_cross_entropy(
     Parameters
     ----------
     x : ndarray (rows, features), float32 or float64
+        Inputs of the layer.
     weight : ndarray (classes, features) of the same dtype
         Row-major or column-major, so also ``W.T`` of a (features, classes) array; not copied.
     target : class indices (rows,), or probabilities (rows, classes)
+        As for `softmax_cross_entropy`.
     bias : ndarray (classes,), optional
+        Of the same dtype.
     sample_weight : array (rows,), optional
         Rows of weight 0 take no part.
     chunk : int, optional
