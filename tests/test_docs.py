@@ -51,8 +51,9 @@ DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 def run_examples(text, name, names):
     examples = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
     report = []
-    failed = doctest.DocTestRunner().run(examples, out=report.append).failed
+    failed = doctest.DocTestRunner().run(examples, out=report.append, clear_globs=False).failed
     assert not failed, "".join(report)
+    names.update(examples.globs)
     return len(examples.examples)
 
 
@@ -130,7 +131,7 @@ def test_all_names_are_sorted():
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_code_in_documents_runs(path, capsys):
+def test_code_in_documents_runs(path):
     """All blocks of one document, one after another; `X`, `y` and the like are some data."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((256, 784), dtype=np.float32), rng.integers(0, 10, 256)

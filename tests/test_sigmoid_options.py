@@ -807,3 +807,5 @@ def test_what_a_hessian_vector_product_cannot_be_asked_for():
         bce.hessian_vector(X, T, both[:2], out=both[1:])
     with pytest.raises(ValueError, match="accumulate is set"):
         bce.hessian_vector(X, T, X, accumulate=True)
+    with pytest.raises(ValueError, match=r"accumulate is set; .* not with grad_and_hess"):
+        bce.grad_and_hess(X, T, accumulate=True)

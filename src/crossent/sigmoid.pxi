@@ -291,7 +291,7 @@ reduction, normalizer, empty, nonfinite, threads
         out : ndarray of the logits' shape and dtype, optional
             Receives the gradient. May be the logits themselves.
         **call_options
-            `sample_weight`, `upstream`, `accumulate`, as for `value_and_grad`.
+            `sample_weight`, `upstream`, as for `value_and_grad`.
 
         Returns
         -------
@@ -346,9 +346,6 @@ reduction, normalizer, empty, nonfinite, threads
         """
         cdef cnp.ndarray x = floating_array(logits, "logits")
         self.check_second_order("hessian_vector", call_options)
-        if call_options.get("accumulate"):
-            raise ValueError("accumulate is set; expected it with value_and_grad, not with "
-                             "hessian_vector")
         call_options["vector"] = vector
         call_options["product"] = output_array(out, x, binary_target(target))
         self.run(x, target, None, False, call_options)
@@ -356,6 +353,9 @@ reduction, normalizer, empty, nonfinite, threads
 
     cdef int check_second_order(self, str method, dict call_options) except -1:
         check_call_options(call_options)
+        if call_options.get("accumulate"):
+            raise ValueError("accumulate is set; expected it with value_and_grad, not with "
+                             f"{method}")
         if self._template.focal_gamma != 0:
             raise ValueError(f"{method} with focal_gamma is not defined: its second derivative is "
                              "not that of the rules; expected a loss without it")
