@@ -44,5 +44,9 @@ def test_options(benchmark, rows, classes, dtype, name):
     expected, expected_grad = option.expected()
     wide = 1e-2 if grad.itemsize == 2 else 1e-5
     assert loss is None or loss == pytest.approx(expected, rel=wide)
-    np.testing.assert_allclose(np.asarray(option.view(grad), np.float64), expected_grad, rtol=0,
-                               atol=wide * np.abs(expected_grad).max())
+    np.testing.assert_allclose(
+        np.asarray(option.view(grad), np.float64),
+        expected_grad,
+        rtol=0,
+        atol=wide * np.abs(expected_grad).max(),
+    )

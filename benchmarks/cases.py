@@ -16,8 +16,13 @@ SOFTMAX = [(32, 10), (4096, 10), (4096, 100), (256, 1000), (512, 50257)]
 SIGMOID = [100, 10_000, 1_000_000]
 ELEMENTS = 2**19
 CLASSES = [2, 4, 10, 32, 100, 316, 1000, 4096, 16384, 2**17]
-TINY = [("softmax", (1, 2)), ("softmax", (1, 10)), ("softmax", (32, 10)), ("sigmoid", (1,)),
-        ("sigmoid", (100,))]
+TINY = [
+    ("softmax", (1, 2)),
+    ("softmax", (1, 10)),
+    ("softmax", (32, 10)),
+    ("sigmoid", (1,)),
+    ("sigmoid", (100,)),
+]
 OPTION_SHAPES = [(4096, 10), (4096, 100), (16, 50257)]
 
 
@@ -76,10 +81,10 @@ class Option:
 
     logits: np.ndarray
     target: np.ndarray
-    settings: dict = field(default_factory=dict)    # of SoftmaxCrossEntropy
-    view: Callable = unchanged                      # from the call's layout to rows x classes
-    factors: np.ndarray | None = None               # of each -log p, where labels do not say it
-    divisor: float | None = None                    # of the mean, where it is not the row count
+    settings: dict = field(default_factory=dict)  # of SoftmaxCrossEntropy
+    view: Callable = unchanged  # from the call's layout to rows x classes
+    factors: np.ndarray | None = None  # of each -log p, where labels do not say it
+    divisor: float | None = None  # of the mean, where it is not the row count
     hessian: bool = False
 
     def call(self):
@@ -93,7 +98,7 @@ class Option:
 
         self._loss = crossent.SoftmaxCrossEntropy(**self.settings)
         self._soft = self.target.shape == self.logits.shape
-        self._out = np.empty_like(self.logits)      # in the same memory order
+        self._out = np.empty_like(self.logits)  # in the same memory order
 
     @property
     def moved(self):
@@ -120,16 +125,21 @@ def options(rows, classes, dtype):
     found = {
         "plain": Option(z, y),
         "soft targets": Option(z, soft.astype(dtype)),
-        "class_weight": Option(z, y, {"class_weight": weight}, factors=one_hot * weight,
-                               divisor=weight[y].sum()),
-        "label_smoothing": Option(z, y, {"label_smoothing": 0.1},
-                                  factors=0.9 * one_hot + 0.1 / classes),
+        "class_weight": Option(
+            z, y, {"class_weight": weight}, factors=one_hot * weight, divisor=weight[y].sum()
+        ),
+        "label_smoothing": Option(
+            z, y, {"label_smoothing": 0.1}, factors=0.9 * one_hot + 0.1 / classes
+        ),
         "grad_and_hess": Option(z, y, hessian=True),
         "F order": Option(np.asfortranarray(z), y),
         "axis=0": Option(np.ascontiguousarray(z.T), y, {"axis": 0}, view=np.transpose),
         "axis=1 of N x C x H x W": Option(
-            np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), y.reshape(images, -1, 1),
-            {"axis": 1}, view=lambda a: a.transpose(0, 2, 3, 1).reshape(rows, classes)),
+            np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)),
+            y.reshape(images, -1, 1),
+            {"axis": 1},
+            view=lambda a: a.transpose(0, 2, 3, 1).reshape(rows, classes),
+        ),
     }
     if dtype == "float32":
         found["float16"] = Option(z.astype(np.float16), y)

@@ -31,14 +31,14 @@ from tqdm import tqdm
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 2e-3, "bfloat16": 1e-2}
 
 
-BEYOND_CACHE = 2**23                    # logits; such cases take seconds a round
-CLOCKS = process_time, perf_counter     # one thread, several
+BEYOND_CACHE = 2**23  # logits; such cases take seconds a round
+CLOCKS = process_time, perf_counter  # one thread, several
 
 
 @dataclass(frozen=True)
 class Case:
-    group: str      # "table", "classes", "tiny" or "options"
-    loss: str       # "softmax" or "sigmoid"
+    group: str  # "table", "classes", "tiny" or "options"
+    loss: str  # "softmax" or "sigmoid"
     shape: tuple
     dtype: str
 
@@ -67,7 +67,7 @@ def all_cases(quick=False):
 
 # ---------------------------------------------------------------- in the process of a thread count
 
-candidates = {}         # name -> (function, calls in a round) of the case that is under way
+candidates = {}  # name -> (function, calls in a round) of the case that is under way
 
 
 def limit(threads):
@@ -84,7 +84,7 @@ def prepare(case, threads, seconds, compiled):
     candidates.clear()
     notes = {"left out": {}, "moved": {}}
     make = option_candidates if case.group == "options" else rival_candidates
-    for name, call in make(case, threads, compiled, notes):     # each has run once, to be checked
+    for name, call in make(case, threads, compiled, notes):  # each has run once, to be checked
         start = perf_counter()
         call()
         candidates[name] = call, max(1, int(seconds / max(perf_counter() - start, 1e-7)))
@@ -95,9 +95,9 @@ def one_round(number, clock):
     """Seconds of a call of every candidate."""
     times = {}
     order = list(candidates)
-    for name in order[number % len(order):] + order[: number % len(order)]:
+    for name in order[number % len(order) :] + order[: number % len(order)]:
         call, repeats = candidates[name]
-        for _ in range(repeats // 10):      # until the threads of the one before are asleep
+        for _ in range(repeats // 10):  # until the threads of the one before are asleep
             call()
         start = clock()
         for _ in range(repeats):
@@ -144,7 +144,7 @@ def rival_candidates(case, threads, compiled, notes):
 def machine_candidates(source, target, threads):
     """Copying an array like the logits, and reading it."""
     flat, into = source.reshape(-1), target.reshape(-1)
-    yield "read", lambda: np.dot(flat, flat)        # the BLAS takes as many threads as it may
+    yield "read", lambda: np.dot(flat, flat)  # the BLAS takes as many threads as it may
     if threads == 1 or flat.size < 2**16:
         yield "copy", lambda: np.copyto(into, flat)
         return
@@ -174,8 +174,10 @@ def check(case, name, found, expected, scale=1):
     wrong = np.abs(np.asarray(grad, np.float64) - expected[1] * scale).max()
     size = np.abs(expected[1]).max() * scale
     if not wrong <= tolerance * size:
-        raise ValueError(f"{case.name}: a gradient entry of {name} is off by {wrong:.3g}, "
-                         f"the largest entry being {size:.3g}; expected {tolerance:g} of it")
+        raise ValueError(
+            f"{case.name}: a gradient entry of {name} is off by {wrong:.3g}, "
+            f"the largest entry being {size:.3g}; expected {tolerance:g} of it"
+        )
 
 
 # ---------------------------------------------------------------- in the process that directs
@@ -186,7 +188,7 @@ def start(threads):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
     worker = ProcessPoolExecutor(1, get_context("spawn"), limit, (threads,))
-    worker.submit(os.getpid).result()     # starts it, while the environment is set
+    worker.submit(os.getpid).result()  # starts it, while the environment is set
     return worker
 
 
@@ -200,8 +202,10 @@ def measure(chosen, thread_counts, rounds, seconds, compiled):
         counts = thread_counts if case.group == "table" else thread_counts[:1]
         waiting = [workers[n].submit(prepare, case, n, seconds, compiled) for n in counts]
         notes = [one.result() for one in waiting]
-        found = [[workers[n].submit(one_round, number, CLOCKS[n > 1]).result() for n in counts]
-                 for number in range(rounds if np.prod(case.shape) <= BEYOND_CACHE else 3)]
+        found = [
+            [workers[n].submit(one_round, number, CLOCKS[n > 1]).result() for n in counts]
+            for number in range(rounds if np.prod(case.shape) <= BEYOND_CACHE else 3)
+        ]
         for n, note, times in zip(counts, notes, zip(*found, strict=True), strict=True):
             by_name = {name: [one[name] for one in times] for name in times[0]}
             results.append({**asdict(case), "threads": n, **note, "times": by_name})
@@ -212,17 +216,29 @@ def measure(chosen, thread_counts, rounds, seconds, compiled):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true",
-                        help="fewer cases and rounds, no compiled PyTorch")
-    parser.add_argument("--only", default="", metavar="TEXT",
-                        help='cases whose name, like "table: softmax 32 x 10 float32", has TEXT')
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer cases and rounds, no compiled PyTorch"
+    )
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help='cases whose name, like "table: softmax 32 x 10 float32", has TEXT',
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=report.thread_counts())
     parser.add_argument("--isa", help="the instruction set of crossent (CROSSENT_ISA)")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="DIR")
-    parser.add_argument("--update", type=Path, metavar="FILE",
-                        help="put table and picture between the markers of this Markdown file")
-    parser.add_argument("--redraw", action="store_true",
-                        help="tables and pictures from DIR/compare.json, nothing is measured")
+    parser.add_argument(
+        "--update",
+        type=Path,
+        metavar="FILE",
+        help="put table and picture between the markers of this Markdown file",
+    )
+    parser.add_argument(
+        "--redraw",
+        action="store_true",
+        help="tables and pictures from DIR/compare.json, nothing is measured",
+    )
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     stored = options.out / "compare.json"
@@ -231,12 +247,17 @@ def main(arguments=None):
             os.environ["CROSSENT_ISA"] = options.isa
         chosen = [case for case in all_cases(options.quick) if options.only in case.name]
         if not chosen:
-            sys.exit(f"no case has {options.only!r} in its name; they are\n"
-                     + "\n".join(case.name for case in all_cases()))
+            sys.exit(
+                f"no case has {options.only!r} in its name; they are\n"
+                + "\n".join(case.name for case in all_cases())
+            )
         rounds, seconds = (5, 0.01) if options.quick else (7, 0.015)
         results = measure(chosen, options.threads, rounds, seconds, not options.quick)
-        stored.write_text(json.dumps({
-            **report.machine(), "quick": options.quick, "rounds": rounds, "results": results}))
+        stored.write_text(
+            json.dumps(
+                {**report.machine(), "quick": options.quick, "rounds": rounds, "results": results}
+            )
+        )
     report.write(json.loads(stored.read_text()), options.out, options.update)
 
 

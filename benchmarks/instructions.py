@@ -37,9 +37,18 @@ def count(program):
     """Name -> instructions. callgrind writes one file each time `measured` returns."""
     with tempfile.TemporaryDirectory() as directory:
         ran = subprocess.run(
-            ["valgrind", "--tool=callgrind", "--toggle-collect=measured", "--dump-after=measured",
-             f"--callgrind-out-file={directory}/counts", program],
-            capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            [
+                "valgrind",
+                "--tool=callgrind",
+                "--toggle-collect=measured",
+                "--dump-after=measured",
+                f"--callgrind-out-file={directory}/counts",
+                program,
+            ],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         if ran.returncode == 77:
             skip(f"the processor has {ran.stdout.strip()}")
         if ran.returncode:
@@ -82,8 +91,10 @@ def compare(counts, recorded):
         change = counts[name] / recorded[name] - 1
         print(f"{counts[name]:>9} {change:+7.2%} {name}")
         if abs(change) > TOLERANCE:
-            faults.append(f"{name}: recorded {recorded[name]:,} instructions, found "
-                          f"{counts[name]:,} ({change:+.1%}; at most {TOLERANCE:.0%} either way)")
+            faults.append(
+                f"{name}: recorded {recorded[name]:,} instructions, found "
+                f"{counts[name]:,} ({change:+.1%}; at most {TOLERANCE:.0%} either way)"
+            )
     return faults
 
 
@@ -110,10 +121,17 @@ def main():
         skip(f"no record for {family}, only for {', '.join(sections)}; --record adds one")
     faults = compare(counts, sections[family][1])
     if faults:
-        sys.exit("\n".join([
-            f"instruction counts differ from those recorded with {sections[family][0]} "
-            f"(here {version}):", *faults, "look at what changed; if it is meant, record it:",
-            f"    python benchmarks/instructions.py {options.program} --record"]))
+        sys.exit(
+            "\n".join(
+                [
+                    f"instruction counts differ from those recorded with {sections[family][0]} "
+                    f"(here {version}):",
+                    *faults,
+                    "look at what changed; if it is meant, record it:",
+                    f"    python benchmarks/instructions.py {options.program} --record",
+                ]
+            )
+        )
 
 
 if __name__ == "__main__":

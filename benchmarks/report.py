@@ -16,19 +16,38 @@ OTHER_WAYS = {"crossent, new array", "crossent, in place"}
 MACHINE = {"copy", "read"}
 LOSS_ONLY = ", loss only"
 MARKS = "<!-- compare.py: begin -->", "<!-- compare.py: end -->"
-LARGE = 2**20       # bytes of logits from which the speed of memory counts
+LARGE = 2**20  # bytes of logits from which the speed of memory counts
 
 # Small files that do not change unless their content does; white also on a dark page.
-matplotlib.rcParams.update({
-    "svg.fonttype": "none", "svg.hashsalt": "crossent", "font.size": 9, "axes.grid": True,
-    "grid.alpha": 0.3, "axes.spines.top": False, "axes.spines.right": False,
-    "legend.frameon": False, "font.family": "sans-serif",
-})
-COLOURS = dict(zip(
-    [OWN, *rivals.RIVALS["softmax"]],
-    ["black", "tab:blue", "tab:cyan", "tab:red", "tab:pink", "tab:green", "tab:orange",
-     "tab:purple"],
-    strict=False))
+matplotlib.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "crossent",
+        "font.size": 9,
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+        "font.family": "sans-serif",
+    }
+)
+COLOURS = dict(
+    zip(
+        [OWN, *rivals.RIVALS["softmax"]],
+        [
+            "black",
+            "tab:blue",
+            "tab:cyan",
+            "tab:red",
+            "tab:pink",
+            "tab:green",
+            "tab:orange",
+            "tab:purple",
+        ],
+        strict=False,
+    )
+)
 
 
 # ---------------------------------------------------------------- the machine
@@ -56,9 +75,14 @@ def machine():
             versions[package] = version(package)
         except PackageNotFoundError:
             missing.append(package)
-    return {"date": date.today().isoformat(), "processor": processor_name(),
-            "processors": processors(), "isa": crossent.isa(), "versions": versions,
-            "not installed": missing}
+    return {
+        "date": date.today().isoformat(),
+        "processor": processor_name(),
+        "processors": processors(),
+        "isa": crossent.isa(),
+        "versions": versions,
+        "not installed": missing,
+    }
 
 
 def processor_name():
@@ -71,8 +95,10 @@ def processor_name():
 
 def described(stored):
     versions = ", ".join(f"{name} {text}" for name, text in stored["versions"].items())
-    words = (f"{stored['processor']}, processors: {stored['processors']}, {stored['isa']}; "
-             f"{versions}; {stored['date']}; medians of {stored['rounds']} interleaved rounds.")
+    words = (
+        f"{stored['processor']}, processors: {stored['processors']}, {stored['isa']}; "
+        f"{versions}; {stored['date']}; medians of {stored['rounds']} interleaved rounds."
+    )
     absent = {name: why for result in stored["results"] for name, why in result["left out"].items()}
     if absent:
         words += f" Not installed, left out: {', '.join(absent)}."
@@ -98,8 +124,9 @@ def title(result):
 
 
 def competitors(names):
-    return [n for n in names if n != OWN and n not in OTHER_WAYS | MACHINE
-            and not n.endswith(LOSS_ONLY)]
+    return [
+        n for n in names if n != OWN and n not in OTHER_WAYS | MACHINE and not n.endswith(LOSS_ONLY)
+    ]
 
 
 def figure_of(value):
@@ -110,7 +137,7 @@ def figure_of(value):
 def limits(result):
     """Time the machine needs for the bytes of (loss and gradient, the loss alone)."""
     times = medians(result)
-    arrays = 1 if result["loss"] == "softmax" else 2      # targets of sigmoid are as large
+    arrays = 1 if result["loss"] == "softmax" else 2  # targets of sigmoid are as large
     return times["copy"] * (arrays + 1) / 2, times["read"] * arrays
 
 
@@ -132,10 +159,15 @@ def speed_table(results, shown=OTHER_WAYS):
         times = medians(result)
         best = min((n for n in others if n in times), key=times.get, default=None)
         cells = [figure_of(times[n] * 1e6) if n in times else "" for n in [OWN, *ways, *others]]
-        rows.append([
-            title(result), f"**{cells[0]}**", *cells[1:],
-            figure_of(times["copy"] * 1e6) if "copy" in times else "",
-            f"{times[best] / times[OWN]:.1f} x ({best})" if best else ""])
+        rows.append(
+            [
+                title(result),
+                f"**{cells[0]}**",
+                *cells[1:],
+                figure_of(times["copy"] * 1e6) if "copy" in times else "",
+                f"{times[best] / times[OWN]:.1f} x ({best})" if best else "",
+            ]
+        )
     head = ["case", OWN, *(n.split(", ")[1] for n in ways), *others, "copy", "against the best"]
     return markdown(head, rows)
 
@@ -146,14 +178,31 @@ def limit_table(results):
     for result in results:
         times, (both, loss) = medians(result), limits(result)
         bytes_each = logits_bytes(result)
-        rows.append([
-            f"{title(result)} {result['dtype']}", str(result["threads"]),
-            f"{2 * bytes_each / times['copy'] / 1e9:.1f}",
-            f"{bytes_each / times['read'] / 1e9:.1f}",
-            *(figure_of(times[name] / bound) for name, bound in (
-                (OWN, both), ("crossent, in place", both), (OWN + LOSS_ONLY, loss)))])
-    head = ["case", "threads", "copy, GB/s", "read, GB/s", "loss and gradient", "in place",
-            "loss alone"]
+        rows.append(
+            [
+                f"{title(result)} {result['dtype']}",
+                str(result["threads"]),
+                f"{2 * bytes_each / times['copy'] / 1e9:.1f}",
+                f"{bytes_each / times['read'] / 1e9:.1f}",
+                *(
+                    figure_of(times[name] / bound)
+                    for name, bound in (
+                        (OWN, both),
+                        ("crossent, in place", both),
+                        (OWN + LOSS_ONLY, loss),
+                    )
+                ),
+            ]
+        )
+    head = [
+        "case",
+        "threads",
+        "copy, GB/s",
+        "read, GB/s",
+        "loss and gradient",
+        "in place",
+        "loss alone",
+    ]
     return markdown(head, rows)
 
 
@@ -194,18 +243,29 @@ def tables(stored):
             for group, words in (("table", ""), ("tiny", ": calls"), ("classes", ": classes")):
                 results = pick(stored, group, threads=threads, dtype=dtype)
                 if results:
-                    parts += [f"## {dtype}, threads: {threads}{words}\n",
-                              "Microseconds for loss and gradient.\n", speed_table(results)]
+                    parts += [
+                        f"## {dtype}, threads: {threads}{words}\n",
+                        "Microseconds for loss and gradient.\n",
+                        speed_table(results),
+                    ]
     large = [r for r in pick(stored, "table") if logits_bytes(r) >= LARGE]
     if large:
-        parts += ["## Memory\n", "Time over what the machine takes to copy (loss and gradient) or "
-                  "read (loss alone) the same bytes.\n", limit_table(large)]
+        parts += [
+            "## Memory\n",
+            "Time over what the machine takes to copy (loss and gradient) or "
+            "read (loss alone) the same bytes.\n",
+            limit_table(large),
+        ]
     for dtype in dtypes(stored):
         results = pick(stored, "options", dtype=dtype)
         if results:
-            parts += [f"## Options and layouts, {dtype}\n", "Time over the floor: the plain call "
-                      "with as many exponentials, or copying as many bytes where that takes longer."
-                      "\n", option_table(results)]
+            parts += [
+                f"## Options and layouts, {dtype}\n",
+                "Time over the floor: the plain call "
+                "with as many exponentials, or copying as many bytes where that takes longer."
+                "\n",
+                option_table(results),
+            ]
     return "\n".join(parts)
 
 
@@ -223,8 +283,16 @@ def panels(count, width=4.2, height=3.2):
 
 def line(axes, name, x, y):
     own = name == OWN
-    axes.plot(x, y, "o-", label=name, color=COLOURS.get(name, "grey"), ms=4 if own else 3,
-              lw=2.5 if own else 1.2, zorder=3 if own else 2)
+    axes.plot(
+        x,
+        y,
+        "o-",
+        label=name,
+        color=COLOURS.get(name, "grey"),
+        ms=4 if own else 3,
+        lw=2.5 if own else 1.2,
+        zorder=3 if own else 2,
+    )
 
 
 def draw_classes(stored, out):
@@ -236,35 +304,49 @@ def draw_classes(stored, out):
     for axes, (dtype, results) in zip(all_axes, found, strict=True):
         counts = [r["shape"][1] for r in results]
         for name in [OWN, *competitors(results[0]["times"])]:
-            nanoseconds = [medians(r)[name] / (r["shape"][0] * r["shape"][1]) * 1e9
-                           for r in results]
+            nanoseconds = [
+                medians(r)[name] / (r["shape"][0] * r["shape"][1]) * 1e9 for r in results
+            ]
             line(axes, name, counts, nanoseconds)
-        axes.set(xscale="log", yscale="log", xlabel="classes", title=f"{dtype}, one thread",
-                 ylabel="loss and gradient, ns per logit")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="classes",
+            title=f"{dtype}, one thread",
+            ylabel="loss and gradient, ns per logit",
+        )
     all_axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     save(figure, out / "classes.svg")
 
 
 def draw_memory(stored, out):
     """Share of the speed of memory on the largest softmax case."""
-    found = [r for r in pick(stored, "table", loss="softmax")
-             if logits_bytes(r) >= LARGE and r["dtype"] == dtypes(stored)[0]]
+    found = [
+        r
+        for r in pick(stored, "table", loss="softmax")
+        if logits_bytes(r) >= LARGE and r["dtype"] == dtypes(stored)[0]
+    ]
     if not found:
         return
     largest = max(found, key=logits_bytes)["shape"]
     found = [r for r in found if r["shape"] == largest]
     figure, all_axes = panels(2)
     for axes, ending, limit, words in (
-            (all_axes[0], "", 0, "loss and gradient, of copying"),
-            (all_axes[1], LOSS_ONLY, 1, "the loss alone, of reading")):
+        (all_axes[0], "", 0, "loss and gradient, of copying"),
+        (all_axes[1], LOSS_ONLY, 1, "the loss alone, of reading"),
+    ):
         own = [OWN, "crossent, in place"] if not ending else [OWN]
         names = own + competitors(found[0]["times"])
         for i, result in enumerate(found):
             times = medians(result)
             share = [100 * limits(result)[limit] / times[name + ending] for name in names]
             height = 0.8 / len(found)
-            axes.barh([k + i * height for k in range(len(names))], share, height,
-                      label=f"threads: {result['threads']}")
+            axes.barh(
+                [k + i * height for k in range(len(names))],
+                share,
+                height,
+                label=f"threads: {result['threads']}",
+            )
         axes.set_yticks([k + 0.4 - height / 2 for k in range(len(names))], names)
         axes.axvline(100, color="black", lw=1)
         axes.invert_yaxis()
@@ -282,13 +364,22 @@ def draw_calls(stored, out):
     names = [OWN, *competitors(results[0]["times"])]
     width = 0.8 / len(names)
     for i, name in enumerate(names):
-        axes.bar([k + i * width for k in range(len(results))],
-                 [medians(r).get(name, 0) * 1e6 for r in results], width,
-                 label=name, color=COLOURS.get(name, "grey"))
-    axes.set_xticks([k + 0.4 - width / 2 for k in range(len(results))],
-                    [title(r).replace(" ", "\n", 1) for r in results])
-    axes.set(yscale="log", ylabel="loss and gradient, microseconds a call",
-             title=f"{results[0]['dtype']}, one thread")
+        axes.bar(
+            [k + i * width for k in range(len(results))],
+            [medians(r).get(name, 0) * 1e6 for r in results],
+            width,
+            label=name,
+            color=COLOURS.get(name, "grey"),
+        )
+    axes.set_xticks(
+        [k + 0.4 - width / 2 for k in range(len(results))],
+        [title(r).replace(" ", "\n", 1) for r in results],
+    )
+    axes.set(
+        yscale="log",
+        ylabel="loss and gradient, microseconds a call",
+        title=f"{results[0]['dtype']}, one thread",
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     save(figure, out / "calls.svg")
 
@@ -301,8 +392,9 @@ def draw_threads(stored, out):
         return
     figure, all_axes = panels(len(ones), 2.6, 3)
     for axes, one in zip(all_axes, ones, strict=True):
-        same = [pick(stored, "table", dtype=dtype, threads=n, shape=one["shape"])[0]
-                for n in counts]
+        same = [
+            pick(stored, "table", dtype=dtype, threads=n, shape=one["shape"])[0] for n in counts
+        ]
         for name in [OWN, *competitors(one["times"])]:
             line(axes, name, counts, [medians(one)[name] / medians(r)[name] for r in same])
         axes.plot(counts, counts, ":", color="grey")
@@ -327,10 +419,16 @@ def write(stored, out, update=None):
 def excerpt(stored, where):
     """The part for a README: float32 on one thread."""
     results = pick(stored, "table", dtype=dtypes(stored)[0], threads=1)
-    return "\n".join([
-        f"![time per logit against the number of classes]({(where / 'classes.svg').as_posix()})\n",
-        f"Microseconds for loss and gradient, {dtypes(stored)[0]}, one thread; `copy` copies an "
-        "array of the logits' size.\n", speed_table(results, ()), described(stored)])
+    picture = (where / "classes.svg").as_posix()
+    return "\n".join(
+        [
+            f"![time per logit against the number of classes]({picture})\n",
+            f"Microseconds for loss and gradient, {dtypes(stored)[0]}, one thread; `copy` copies "
+            "an array of the logits' size.\n",
+            speed_table(results, ()),
+            described(stored),
+        ]
+    )
 
 
 def put_between_marks(path, text):

@@ -10,15 +10,16 @@ from functools import cache
 import numpy as np
 
 RIVALS = {"softmax": {}, "sigmoid": {}}
-PACKAGES = ["numpy", "scipy", "torch", "jax", "scikit-learn", "numba"]    # whose versions count
+PACKAGES = ["numpy", "scipy", "torch", "jax", "scikit-learn", "numba"]  # whose versions count
 SLOW_TO_PREPARE = {"torch.compile"}
-GRADIENT_OF_SUM = {"scikit-learn"}      # not divided by the number of rows
+GRADIENT_OF_SUM = {"scikit-learn"}  # not divided by the number of rows
 
 
 def rival(loss, name):
     def enter(function):
         RIVALS[loss][name] = function
         return function
+
     return enter
 
 
@@ -150,8 +151,7 @@ def sigmoid_numpy(x, y, threads):
         loss = (np.maximum(x, 0) - x * y + np.log1p(e)).mean()
         return float(loss), (np.where(x >= 0, 1, e) / (1 + e) - y) / x.size
 
-    return lambda: float(
-        (np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))).mean()), both
+    return lambda: float((np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))).mean()), both
 
 
 @rival("sigmoid", "SciPy")

@@ -6,11 +6,11 @@ the softmax of x, target t (one-hot for a label), class weights w, sample weight
     t'   = w_j ((1 - e) t_j + e / K)               e: label_smoothing, K: classes kept
     loss = s (sum of t'_j alpha_j (1 - p_j)^gamma (-log p_j)  +  z_loss logsumexp(x)^2)
 
-Where smoothing_weight is "target", and e > 0, the row's weight stands for w_j s. Classes that the mask
-leaves out have probability 0: a target with a share there has loss inf, and the gradient is that of a
-logit of -inf. A row's weight is s times the mean of w under t; rows of weight 0 take no part. The
-reduced loss is the sum of the others over a divisor; its gradient that of the sum of upstream * loss
-over it.
+Where smoothing_weight is "target", and e > 0, the row's weight stands for w_j s. Classes that the
+mask leaves out have probability 0: a target with a share there has loss inf, and the gradient is
+that of a logit of -inf. A row's weight is s times the mean of w under t; rows of weight 0 take no
+part. The reduced loss is the sum of the others over a divisor; its gradient that of the sum of
+upstream * loss over it.
 """
 
 from types import SimpleNamespace
@@ -45,7 +45,8 @@ def softmax_cross_entropy(
 ):
     """All results; for the loss and each derivative the `..._terms` that it is a sum of, absolute.
 
-    `product` is that of the Hessian with `vector`. Rows that take no part have loss 0, derivatives 0, no statistics (NaN, -1, False).
+    `product` is that of the Hessian with `vector`. Rows that take no part have loss 0, derivatives
+    0, no statistics (NaN, -1, False).
     """
     x = np.moveaxis(np.asarray(logits), axis, -1)
     shape, classes = x.shape[:-1], x.shape[-1]
@@ -162,7 +163,7 @@ def one_row(x, t, mask, v, o):
         "residual": np.abs(t.sum() * p - t),
     }[o.rule]
     bend, v_top = t.sum() + 2 * o.z_loss * lse, v[top]
-    v = np.where(mask, v - v_top, 0)                # 0 at the top, whose p may be close to 1
+    v = np.where(mask, v - v_top, 0)  # 0 at the top, whose p may be close to 1
     mean = (p * v).sum()
     spread, whole = np.abs(v - mean), v_top + mean
     sizes = t.sum() + 2 * o.z_loss * (np.abs(lse) + size)

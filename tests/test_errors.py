@@ -68,7 +68,37 @@ MISTAKES = {
     "one-hot integers": (
         lambda: xent(y=Z.astype(int)),
         TypeError,
-        "target has the shape of logits",
+        "expected class indices of shape (2,), or probabilities: for one-hot rows target.argmax(1)",
+    ),
+    "labels from 1": (
+        lambda: xent(y=np.array([1, 3])),
+        IndexError,
+        "the number of classes; labels count from 0 (target - 1, if they are 1 to 3)",
+    ),
+    "labels to leave out": (
+        lambda: xent(y=np.array([1, -100])),
+        IndexError,
+        "; ignore_index=-100 leaves such rows out",
+    ),
+    "classes along another axis": (
+        lambda: xent(np.zeros((2, 3, 4, 5)), np.zeros((2, 4, 5), int)),
+        ValueError,
+        "it has that without axis 1: axis=1 if the classes lie there",
+    ),
+    "a column for the binary loss": (
+        lambda: bce(np.zeros((4, 1)), np.zeros(4)),
+        ValueError,
+        "expected that of logits, (4, 1) (target.reshape((4, 1)))",
+    ),
+    "logits for probabilities": (
+        lambda: crossent.categorical_cross_entropy(Z - 1, Y),
+        ValueError,
+        "is -1.0; expected 0 <= p <= 1 (numbers of any size: softmax_cross_entropy)",
+    ),
+    "logits for binary probabilities": (
+        lambda: crossent.binary_cross_entropy(Z + 2, Z),
+        ValueError,
+        "probs[0, 0] is 2.0; expected 0 <= probs <= 1 (numbers of any size: sigmoid_cross_entropy)",
     ),
     "object labels": (
         lambda: xent(y=Y.astype(object)),
@@ -91,7 +121,8 @@ MISTAKES = {
     "a column of labels": (
         lambda: xent(y=[[0], [2]]),
         ValueError,
-        "target has shape (2, 1); expected (2,)",
+        "target has shape (2, 1); expected (2,), the shape of logits (2, 3) without axis 1 "
+        "(target.reshape((2,)))",
     ),
     "labels of another axis": (
         lambda: xent(axis=0),
@@ -107,7 +138,7 @@ MISTAKES = {
     "integer logits": (
         lambda: xent(Z.astype(int)),
         TypeError,
-        "logits has dtype int64; expected float32",
+        "expected float32, float64, float16 or bfloat16 (np.asarray(logits, np.float64) converts)",
     ),
     "complex logits": (
         lambda: xent(Z + 0j),
@@ -124,7 +155,31 @@ MISTAKES = {
         TypeError,
         "logits has dtype <U1; expected float32",
     ),
-    "ragged logits": (lambda: xent([[0.5], [1, 2]], [0, 0]), ValueError, "inhomogeneous"),
+    "ragged logits": (
+        lambda: xent([[0.5], [1, 2]], [0, 0]),
+        ValueError,
+        "logits is not an array of numbers: setting an array element",
+    ),
+    "ragged target": (
+        lambda: xent(y=[[0], [1, 2]]),
+        ValueError,
+        "target is not an array of numbers",
+    ),
+    "class weights of scikit-learn": (
+        lambda: xent(class_weight={0: 1.0, 1: 2.0}),
+        TypeError,
+        "expected one number for each class: [class_weight[c] for c in range(classes)]",
+    ),
+    "balanced class weights": (
+        lambda: xent(class_weight="balanced"),
+        TypeError,
+        "'balanced' weights are len(target) / (classes * np.bincount(target))",
+    ),
+    "one negative weight for all": (
+        lambda: xent(class_weight=-2),
+        ValueError,
+        "class_weight is -2.0; expected finite numbers, at least 0",
+    ),
     "nine dimensions": (
         lambda: xent(np.zeros((1,) * 9), np.zeros((1,) * 8, int)),
         ValueError,
@@ -153,6 +208,31 @@ MISTAKES = {
     ),
     "softmax of nothing": (lambda: crossent.softmax(np.zeros(0)), ValueError, "at least one class"),
     "unknown option": (lambda: xent(smooth=1), TypeError, "'smooth'"),
+    "misspelled option": (
+        lambda: xent(label_smooting=0.1),
+        TypeError,
+        "(did you mean 'label_smoothing'?); expected one of axis, ",
+    ),
+    "misspelled option of a call": (
+        lambda: bce(sample_weigth=1),
+        TypeError,
+        "(did you mean 'sample_weight'?); expected one of ",
+    ),
+    "weights as PyTorch calls them": (
+        lambda: xent(weight=[1, 2, 3]),
+        TypeError,
+        "'weight' is not an option of SoftmaxCrossEntropy (did you mean 'class_weight'?)",
+    ),
+    "option of a call for the class": (
+        lambda: crossent.SoftmaxCrossEntropy(sample_weight=[1, 2]),
+        TypeError,
+        "expected it in a call, with forward or value_and_grad",
+    ),
+    "option of the class for a call": (
+        lambda: crossent.SoftmaxCrossEntropy()(Z, Y, label_smoothing=0.1),
+        TypeError,
+        "; all others are of the class",
+    ),
     "unknown option of an object": (
         lambda: crossent.SoftmaxCrossEntropy(gamma=1),
         TypeError,
@@ -162,13 +242,18 @@ MISTAKES = {
     "out without a gradient": (
         lambda: crossent.softmax_cross_entropy(Z, Y, out=Z),
         TypeError,
-        "'out'",
+        "'out' is not an option of SoftmaxCrossEntropy: it receives a gradient; expected it in",
     ),
     "axis of a binary loss": (lambda: bce(axis=0), TypeError, "'axis'"),
     "bad reduction": (
         lambda: xent(reduction="avg"),
         ValueError,
         "reduction is 'avg'; expected 'mean', 'sum'",
+    ),
+    "reduction by an array": (
+        lambda: xent(reduction=Y),
+        ValueError,
+        "reduction is array([0, 2]); expected 'mean', 'sum'",
     ),
     "no reduction": (lambda: bce(reduction=None), ValueError, "reduction is None; expected 'mean'"),
     "no threads": (lambda: xent(threads=0), ValueError, "threads is 0; expected"),
@@ -194,7 +279,7 @@ MISTAKES = {
     "out of another dtype": (
         lambda: xent(out=Z.astype("f4")),
         TypeError,
-        "out has dtype <f4; expected that of logits",
+        "out has dtype float32; expected that of logits, float64",
     ),
     "byte-swapped out": (
         lambda: xent(out=Z.astype(">f8")),
@@ -263,7 +348,12 @@ MISTAKES = {
     ),
     "integer x": (lambda: crossent.sigmoid(Y), TypeError, "x has dtype int64; expected float32"),
     "objects x": (lambda: crossent.softplus([None]), TypeError, "x is an array of Python objects"),
-    "upstream of text": (lambda: forwarded().backward("2"), TypeError, "number"),
+    "upstream of text": (lambda: forwarded().backward("2"), TypeError, "upstream is '2'; expected"),
+    "upstream of text for the binary loss": (
+        lambda: bce(upstream="2"),
+        TypeError,
+        "upstream is '2'; expected a number",
+    ),
     "upstream of the wrong shape": (
         lambda: forwarded().backward(np.ones(3)),
         (TypeError, ValueError),

@@ -24,7 +24,14 @@ PRODUCT = {
     "sample_weight": (False, True),
     "ignore": ("none", "one", "several"),
     "mask": ("none", "one", "one a row"),
-    "smoothing": ("none", "uniform", "off_target", "none by target", "uniform by target", "off_target by target"),
+    "smoothing": (
+        "none",
+        "uniform",
+        "off_target",
+        "none by target",
+        "uniform by target",
+        "off_target by target",
+    ),
     "focal": ("none", "gamma", "alpha", "both"),
     "z_loss": (0.0, 0.01),
     "reduction": ("mean", "sum", "none"),
@@ -471,6 +478,4 @@ def test_hessian_vector_product_is_the_slope_of_the_gradient(case, problem, rng)
     sides = [xent.value_and_grad(z + h * v, target, **call)[1] for h in (step, -step)]
     slope = (sides[0] - sides[1]) / (2 * step)
     size = np.abs(sides[0]).max(initial=1)
-    np.testing.assert_allclose(
-        xent.hessian_vector(z, target, v, **call), slope, 0, 1e-7 * size
-    )
+    np.testing.assert_allclose(xent.hessian_vector(z, target, v, **call), slope, 0, 1e-7 * size)

@@ -1,7 +1,7 @@
 """Losses with soft targets, smoothing and weights, in units of the last place.
 
-All terms of such a loss are positive, so it keeps the limit of the plain loss. A gradient entry is a
-difference T p_j - t_j of what the caller gave, and is held to its larger term.
+All terms of such a loss are positive, so it keeps the limit of the plain loss. A gradient entry is
+a difference T p_j - t_j of what the caller gave, and is held to its larger term.
 """
 
 import itertools

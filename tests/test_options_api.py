@@ -126,7 +126,7 @@ MISTAKES = [
         ValueError,
         "focal_alpha has 4 numbers; expected 3, one for each class",
     ),
-    (lambda: Xent(focal_alpha=-0.25), ValueError, "focal_alpha[0] is -0.25; expected"),
+    (lambda: Xent(focal_alpha=-0.25), ValueError, "focal_alpha is -0.25; expected"),
     (lambda: Xent(ignore_index=1.0), TypeError, "ignore_index is 1.0; expected an integer or"),
     (lambda: Xent(ignore_index=[0.5]), TypeError, "ignore_index is [0.5]; expected an integer"),
     (lambda: Xent(ignore_index="pad"), TypeError, "ignore_index is 'pad'; expected an integer"),

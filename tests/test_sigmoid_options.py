@@ -802,8 +802,10 @@ def test_what_a_hessian_vector_product_cannot_be_asked_for():
         crossent.SigmoidCrossEntropy(focal_gamma=1).hessian_vector(X, T, X)
     with pytest.raises(ValueError, match=r"vector has shape \(3,\); expected that of logits"):
         bce.hessian_vector(X, T, X[0])
+    both = np.zeros((3, 3))
     with pytest.raises(ValueError, match="out overlaps vector"):
-        both = np.zeros((3, 3))
         bce.hessian_vector(X, T, both[:2], out=both[1:])
     with pytest.raises(ValueError, match="accumulate is set"):
         bce.hessian_vector(X, T, X, accumulate=True)
+    with pytest.raises(ValueError, match=r"accumulate is set; .* not with grad_and_hess"):
+        bce.grad_and_hess(X, T, accumulate=True)

@@ -81,24 +81,30 @@ def test_options_of_a_network(options, message):
         ({"X": [data()[0], data()[0][0]]}, ValueError, r"X\[1\] has shape \(4,\)"),
         ({"X": data()[0][:0], "y": data()[1][:0]}, ValueError, "X has no rows"),
         ({"y": data()[1][:39]}, ValueError, r"y has shape \(39,\); expected \(40,\)"),
-        ({"y": data()[1] - 1}, IndexError, r"is -1; expected 0 <= target < 3"),
-        ({"y": data()[1] + 1}, IndexError, r"is 3; expected 0 <= target < 3"),
+        ({"y": data()[1] - 1}, IndexError, r"is -1; expected 0 <= y < 3"),
+        ({"y": data()[1] + 1}, IndexError, r"is 3; expected 0 <= y < 3"),
+        ({"y": np.eye(3, dtype=int)[data()[1]]}, ValueError, r"of one-hot rows: y.argmax\(1\)"),
+        ({"y": data()[1] + 0.0}, ValueError, r"or integer class indices of shape \(40,\)"),
         ({"y": data()[1].astype(str)}, TypeError, "y has dtype <U"),
         ({"sample_weight": np.ones(3)}, ValueError, r"sample_weight has shape \(3,\)"),
         ({"sample_weight": -np.ones(40)}, ValueError, "sample_weight holds negative"),
-        ({"class_weight": "even"}, ValueError, "class_weight is 'even'"),
+        ({"class_weight": "even"}, ValueError, "class_weight is 'even'; expected 'balanced'"),
         ({"class_weight": [1.0, 2.0]}, ValueError, r"class_weight has shape \(2,\)"),
         ({"batch_size": 0}, ValueError, "batch_size is 0"),
+        ({"batch_size": None}, ValueError, "batch_size is None; expected a whole number"),
+        ({"batch_size": "all"}, ValueError, "batch_size is 'all'; expected a whole number"),
         ({"epochs": 1.5}, ValueError, "epochs is 1.5"),
         ({"accumulate": 0}, ValueError, "accumulate is 0"),
         ({"threads": 0}, ValueError, "threads is 0"),
         ({"sampling": "some"}, ValueError, "sampling is 'some'"),
         ({"patience": 3}, ValueError, "patience needs validation"),
+        ({"validation": 0.2}, TypeError, r"validation is 0.2; expected data: \(X, y\)"),
         ({"validation": (1,)}, ValueError, "validation has 1 parts"),
         ({"loss": "mse"}, TypeError, "loss is a str; expected a SoftmaxCrossEntropy"),
         ({"loss": crossent.SigmoidCrossEntropy()}, TypeError, "loss is a SigmoidCrossEntropy"),
         ({"loss": crossent.SoftmaxCrossEntropy(reduction="sum")}, ValueError, "reduction"),
         ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
+        ({"optimizer": Adam}, TypeError, r"optimizer is <class .*Adam\(\.\.\.\)"),
         ({"optimizer": SGD(schedule=lambda *a: 1.0)}, ValueError, "schedule returned shape"),
     ],
 )
@@ -152,7 +158,7 @@ def test_nan_in_the_data_is_found_where_it_is(value, dtype):
 def test_a_bad_label_is_found_where_it_is():
     X, y = data()
     y[17] = 3
-    steps, _ = train_until_stopped(X, y, IndexError, r"target\[17\] is 3; expected 0 <= target < 3")
+    steps, _ = train_until_stopped(X, y, IndexError, r"y\[17\] is 3; expected 0 <= y < 3")
     assert steps == 2
 
 

@@ -6,10 +6,11 @@
  *
  * a) float: every argument, against double.
  * b) double: POINTS arguments (100 million), in SEARCHES independent searches. Each draws half of
- *    its points at random, of which half are uniform on the function's range and half have a uniform
- *    logarithm down to 2^-70; the others lie at random distances, 2^-52 to 1 relative, from the worst
- *    found so far. What long double puts among those is measured against __float128. Last, each
- *    function is tried at the worst places of the others: most of them share their exponential.
+ *    its points at random, of which half are uniform on the function's range and half have a
+ *    uniform logarithm down to 2^-70; the others lie at random distances, 2^-52 to 1 relative,
+ *    from the worst found so far. What long double puts among those is measured against
+ *    __float128. Last, each function is tried at the worst places of the others: most of them
+ *    share their exponential.
  *    An error in math.inc.h above what this finds is from a longer search, and stays as long as its
  *    input reaches it, which tests/c/test_math.c checks.
  */

@@ -1,4 +1,16 @@
-"""Cross-entropy losses and their gradients for NumPy: exact to the last digits, in C."""
+"""Cross-entropy losses and their gradients for NumPy: exact to the last digits, in C.
+
+>>> import numpy as np
+>>> import crossent
+>>> logits = np.array([[2.0, 1.0, 0.1]])  # one row of a model's outputs, three classes
+>>> loss, grad = crossent.softmax_cross_entropy_value_and_grad(logits, np.array([0]))
+>>> round(loss, 3), grad.round(3)
+(0.417, array([[-0.341,  0.242,  0.099]]))
+
+From logits: `softmax_cross_entropy`, `sigmoid_cross_entropy`. From probabilities:
+`categorical_cross_entropy`, `binary_cross_entropy`. Networks that train in C: `crossent.train`,
+`crossent.sklearn`.
+"""
 
 from importlib.metadata import version as _version
 from pathlib import Path as _Path
@@ -66,5 +78,16 @@ __all__ = [
 
 
 def get_include():
-    """Directory of the C header ``crossent.h``."""
+    """Directory of the C header ``crossent.h``, for the include path of a C compiler.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import os
+    >>> os.path.exists(os.path.join(crossent.get_include(), "crossent.h"))
+    True
+    """
     return str(_Path(__file__).parent / "include")

@@ -1,17 +1,28 @@
 """What the boundary leaves to Python: conversions and error messages."""
 
+import math
 import warnings
+from difflib import get_close_matches
 
 import numpy as np
 
 
-def as_real(value, name):
+def as_array(value, name):
+    """`value` as an array; nested lists of different lengths are none."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array of numbers: {error}") from None
+
+
+def as_real(value, name, wanted="float32 or float64"):
     """`value` as an array of float32 or float64 in native byte order; a copy only if it is not."""
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.dtype.kind == "O":
-        raise TypeError(f"{name} is an array of Python objects; expected float32 or float64")
+        raise TypeError(f"{name} is an array of Python objects; expected {wanted}")
     if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
-        raise TypeError(f"{name} has dtype {array.dtype}; expected float32 or float64")
+        hint = f" (np.asarray({name}, np.float64) converts)" if array.dtype.kind in "iub" else ""
+        raise TypeError(f"{name} has dtype {array.dtype}; expected {wanted}{hint}")
     return behaved(array)
 
 
@@ -22,15 +33,15 @@ def behaved(array):
 
 def as_floating(value, name):
     """`value` as float32, float64, float16 or bfloat16, without a copy where it is that already."""
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.dtype.name in ("float16", "bfloat16"):
         return behaved(array)
-    return as_real(array, name)
+    return as_real(array, name, "float32, float64, float16 or bfloat16")
 
 
 def as_target(value, logits):
     """Class indices (any integer dtype, bool), or float32/float64 probabilities of every class."""
-    array = np.asarray(value)
+    array = as_array(value, "target")
     if array.dtype.kind in "iub":
         return behaved(array)
     if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
@@ -47,6 +58,13 @@ def as_target(value, logits):
     return behaved(array)
 
 
+# What to do with weights as scikit-learn and Keras take them.
+FOR_EACH_CLASS = {
+    dict: ": [{0}[c] for c in range(classes)]",
+    str: "; 'balanced' weights are len(target) / (classes * np.bincount(target))",
+}
+
+
 def vector(value, name):
     """One non-negative number for each class, or one for all; None stays None."""
     if value is None:
@@ -54,14 +72,14 @@ def vector(value, name):
     try:
         array = np.array(value, dtype=np.float64, order="C")
     except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}; expected one number for each class") from None
+        hint = FOR_EACH_CLASS.get(type(value), "").format(name)
+        raise TypeError(f"{name} is {value!r}; expected one number for each class{hint}") from None
     if array.ndim > 1:
         raise ValueError(f"{name} has shape {array.shape}; expected one number for each class")
     bad = np.flatnonzero(~(array >= 0) | np.isinf(array))
     if bad.size:
-        raise ValueError(
-            f"{name}[{bad[0]}] is {array.flat[bad[0]]}; expected finite numbers, at least 0"
-        )
+        where = f"{name}[{bad[0]}]" if array.ndim else name
+        raise ValueError(f"{where} is {array.flat[bad[0]]}; expected finite numbers, at least 0")
     return array
 
 
@@ -121,7 +139,7 @@ def class_mask(value, shape, axis):
 
 def as_binary_target(value, name):
     """`value` as an array of real numbers or integers."""
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.dtype.kind not in "iubf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
         raise TypeError(
             f"{name} has dtype {array.dtype}; expected float32, float64, an integer dtype or bool"
@@ -138,12 +156,27 @@ def overlap(out, other, name):
         )
 
 
-def bad_label(target, row, classes):
+def bad_label(target, row, classes, name="target"):
     """The IndexError for the bad label in row `row`, counted in the order of the target."""
     index = np.unravel_index(row, target.shape) if target.ndim else ()
-    where = f"target[{', '.join(map(str, index))}]" if index else "target"
+    where = f"{name}[{', '.join(map(str, index))}]" if index else name
+    label = target[index]
+    hint = ""
+    if label == classes:
+        hint = f"; labels count from 0 ({name} - 1, if they are 1 to {classes})"
+    elif label < 0:
+        hint = f"; ignore_index={label} leaves such rows out"
     return IndexError(
-        f"{where} is {target[index]}; expected 0 <= target < {classes}, the number of classes"
+        f"{where} is {label}; expected 0 <= {name} < {classes}, the number of classes{hint}"
+    )
+
+
+def unknown_option(option, name, known, of_calls):
+    """The TypeError for an option that does not exist; the likeliest one meant is named."""
+    close = get_close_matches(option, [*known, *sorted(of_calls)], 1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return TypeError(
+        f"{option!r} is not an option of {name}{hint}; expected one of {', '.join(sorted(known))}"
     )
 
 
@@ -172,13 +205,36 @@ def warn_logits(row, column, count, shape):
     warnings.warn(logits_message(row, column, count, shape), RuntimeWarning, stacklevel=3)
 
 
+def without(shape, axis):
+    return shape[:axis] + shape[axis + 1 :]
+
+
 def shape_of_labels(logits, target, axis):
-    rows = logits.shape[:axis] + logits.shape[axis + 1 :]
-    hint = ""
+    """The exception for integers of a shape that is not that of the rows."""
+    rows = without(logits.shape, axis)
     if target.shape == logits.shape:
-        hint = "; targets of the logits' shape must be floating point probabilities"
-        return TypeError(f"target has the shape of logits but dtype {target.dtype}{hint}")
+        return TypeError(
+            f"target has the shape of logits, {logits.shape}, but dtype {target.dtype}; expected "
+            f"class indices of shape {rows}, or probabilities: for one-hot rows "
+            f"target.argmax({axis}), or target.astype(logits.dtype)"
+        )
+    axes = [d for d in range(logits.ndim) if without(logits.shape, d) == target.shape]
+    hint = ""
+    if axes:
+        hint = f"; it has that without axis {axes[0]}: axis={axes[0]} if the classes lie there"
+    elif target.ndim and target.size == math.prod(rows):
+        hint = f" (target.reshape({rows}))"
     return ValueError(
         f"target has shape {target.shape}; expected {rows}, the shape of logits {logits.shape} "
-        f"without axis {axis}"
+        f"without axis {axis}{hint}"
+    )
+
+
+def shape_of_elements(logits, target):
+    """The exception for a binary target of another shape than the logits."""
+    hint = ""
+    if target.size == logits.size:
+        hint = f" (target.reshape({logits.shape}))"
+    return ValueError(
+        f"target has shape {target.shape}; expected that of logits, {logits.shape}{hint}"
     )

@@ -20,7 +20,9 @@ def _matrix(array, name, shape, dtype=None):
     fits = (n in (None, m) for n, m in zip(shape, array.shape, strict=False))
     if array.ndim != len(shape) or not all(fits):
         wanted = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
-        raise ValueError(f"{name} has shape {array.shape}; expected {wanted}")
+        turned = array.ndim == 2 and name == "weight" and array.shape[0] == shape[1]
+        hint = ", (classes, features): weight.T has that" if turned else ""
+        raise ValueError(f"{name} has shape {array.shape}; expected {wanted}{hint}")
     if dtype is not None and array.dtype != dtype:
         raise TypeError(f"{name} has dtype {array.dtype}; expected that of x, {dtype}")
     return array
@@ -29,7 +31,7 @@ def _matrix(array, name, shape, dtype=None):
 def _chunk_rows(chunk, classes, itemsize):
     """Rows of a chunk; whole tiles of the products where they are many."""
     if chunk is not None:
-        if isinstance(chunk, bool) or int(chunk) != chunk or chunk < 1:
+        if isinstance(chunk, (bool, str)) or int(chunk) != chunk or chunk < 1:
             raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None")
         return min(int(chunk), CHUNK_ROWS)
     rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // (classes * itemsize)))
@@ -117,11 +119,15 @@ def linear_cross_entropy(
     Parameters
     ----------
     x : ndarray (rows, features), float32 or float64
+        Inputs of the layer.
     weight : ndarray (classes, features) of the same dtype
         Row-major or column-major, so also ``W.T`` of a (features, classes) array; not copied.
     target : class indices (rows,), or probabilities (rows, classes)
+        As for `softmax_cross_entropy`.
     bias : ndarray (classes,), optional
+        Of the same dtype.
     sample_weight : array (rows,), optional
+        Rows of weight 0 take no part.
     chunk : int, optional
         Rows whose logits exist at a time, at most 384; by default as many as fit 96 MB. Fewer need
         less memory and more time, as each chunk reads weights and their gradient again.
@@ -131,6 +137,12 @@ def linear_cross_entropy(
     Returns
     -------
     float, or ndarray (rows,) with ``reduction="none"``
+        In nats.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        If a label is out of range, or a dtype or shape does not fit.
 
     Notes
     -----
@@ -151,6 +163,11 @@ def linear_cross_entropy_value_and_grad(
     x, weight, target, *, bias=None, sample_weight=None, chunk=None, **options
 ):
     """`linear_cross_entropy` and its gradients.
+
+    Parameters
+    ----------
+    x, weight, target, bias, sample_weight, chunk, **options
+        As for `linear_cross_entropy`.
 
     Returns
     -------

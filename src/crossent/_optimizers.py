@@ -10,6 +10,16 @@ class DivergenceError(ArithmeticError):
     """The loss or its gradient stopped being finite; the message names the step.
 
     The parameters are those after the last good step.
+
+    Examples
+    --------
+    >>> from crossent.train import SGD, DivergenceError, Network
+    >>> X, y = np.ones((8, 2), np.float32), np.array([0, 1] * 4)
+    >>> try:
+    ...     history = Network.create([2, 2], seed=0).fit(X, y, optimizer=SGD(1e38), batch_size=3)
+    ... except DivergenceError:
+    ...     print("a smaller learning rate may help")
+    a smaller learning rate may help
     """
 
 
@@ -28,7 +38,7 @@ def training_stopped(row, what, step):
 
 
 def _number(name, value, low, high=np.inf):
-    if not (np.isscalar(value) and low <= value <= high):
+    if not (isinstance(value, (int, float, np.number)) and low <= value <= high):
         raise ValueError(f"{name} is {value!r}; expected a number from {low} to {high}")
 
 
@@ -37,7 +47,13 @@ def _number(name, value, low, high=np.inf):
 
 @dataclass(frozen=True)
 class Constant:
-    """The learning rate stays as it is."""
+    """The learning rate stays as it is.
+
+    Examples
+    --------
+    >>> from crossent.train import SGD, Constant
+    >>> optimizer = SGD(0.1, schedule=Constant())  # the default
+    """
 
     def __call__(self, step, steps_per_epoch, steps):
         return np.ones(len(step))
@@ -45,7 +61,18 @@ class Constant:
 
 @dataclass(frozen=True)
 class Steps:
-    """The learning rate is multiplied by `factor` every `epochs` epochs."""
+    """The learning rate is multiplied by `factor` every `epochs` epochs.
+
+    Parameters
+    ----------
+    epochs : float
+    factor : float, default 0.1
+
+    Examples
+    --------
+    >>> from crossent.train import SGD, Steps
+    >>> optimizer = SGD(0.1, schedule=Steps(30))  # 0.1, from epoch 30 on 0.01, ...
+    """
 
     epochs: float
     factor: float = 0.1
@@ -56,7 +83,18 @@ class Steps:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from 1 to `final` over the whole `fit` (Loshchilov and Hutter, 2017)."""
+    """Half a cosine from 1 to `final` over the whole `fit` (Loshchilov and Hutter, 2017).
+
+    Parameters
+    ----------
+    final : float, default 0
+        Share of the learning rate that is left at the end.
+
+    Examples
+    --------
+    >>> from crossent.train import Adam, Cosine
+    >>> optimizer = Adam(1e-3, schedule=Cosine())
+    """
 
     final: float = 0.0
 
@@ -66,7 +104,19 @@ class Cosine:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Rises in a straight line over the first `epochs` epochs, then follows another schedule."""
+    """Rises in a straight line over the first `epochs` epochs, then follows another schedule.
+
+    Parameters
+    ----------
+    epochs : float
+    then : a schedule, default ``Constant()``
+        It counts from the first step too.
+
+    Examples
+    --------
+    >>> from crossent.train import Adam, Cosine, WarmUp
+    >>> optimizer = Adam(1e-3, schedule=WarmUp(5, Cosine()))
+    """
 
     epochs: float
     then: object = Constant()
@@ -118,18 +168,18 @@ class SGD(_Optimizer):
 
     Parameters
     ----------
-    lr : float
+    lr : float, default 0.01
         Learning rate.
-    l2, l1 : float
+    l2, l1 : float, default 0
         Strengths of the penalties ``l2 / 2 * sum(W**2)`` and ``l1 * sum(abs(W))``; biases have
         none.
     clip : float, optional
         Largest Euclidean norm of the whole gradient; a longer one is shortened to it.
-    schedule : callable, optional
+    schedule : callable, default ``Constant()``
         `Constant`, `Steps`, `Cosine`, `WarmUp`, or a function of an array of step numbers (from 0),
         the steps of an epoch and of the whole fit, that returns factors of `lr`.
-    momentum : float
-    nesterov : bool
+    momentum : float, 0 <= momentum < 1, default 0
+    nesterov : bool, default False
         ``p -= lr * (g + momentum * m)`` instead.
 
     Examples
@@ -144,6 +194,7 @@ class SGD(_Optimizer):
 
     @property
     def moments(self):
+        """Arrays of running means that the core keeps for each parameter."""
         return 1 if self.momentum else 0
 
 
@@ -153,11 +204,19 @@ class Adam(_Optimizer):
 
     Parameters
     ----------
-    lr, l2, l1, clip, schedule
+    lr : float, default 0.001
+        Learning rate.
+    l2, l1, clip, schedule
         As for `SGD`.
-    beta1, beta2, epsilon : float
+    beta1, beta2, epsilon : float, default 0.9, 0.999 and 1e-8
         ``p -= lr * m / (sqrt(v) + epsilon)``, m and v being the corrected running means of the
         gradient and of its square.
+
+    Examples
+    --------
+    >>> from crossent.train import Adam
+    >>> Adam().lr
+    0.001
     """
 
     lr: float = 1e-3
@@ -175,8 +234,14 @@ class AdamW(Adam):
     ----------
     lr, l2, l1, clip, schedule, beta1, beta2, epsilon
         As for `Adam`.
-    weight_decay : float
+    weight_decay : float, default 0.01
         Of weights, not of biases.
+
+    Examples
+    --------
+    >>> from crossent.train import AdamW
+    >>> AdamW(3e-4).weight_decay
+    0.01
     """
 
     weight_decay: float = 0.01
@@ -199,6 +264,14 @@ class History:
         On the validation set at the end of the epoch; empty without one.
     best_epoch : int
         Index of the epoch with the least validation loss (-1 without one).
+
+    Examples
+    --------
+    >>> from crossent.train import Network
+    >>> X, y = np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
+    >>> history = Network.create([4, 2], seed=0).fit(X, y, epochs=3)
+    >>> len(history.loss), len(history.val_loss), history.best_epoch
+    (3, 0, -1)
     """
 
     loss: list = field(default_factory=list)

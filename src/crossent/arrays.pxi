@@ -167,8 +167,8 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
     cdef cnp.ndarray array = out
     if cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(logits) \
             or not cnp.PyArray_ISBEHAVED_RO(array):
-        raise TypeError(f"out has dtype {out.dtype.str}; expected that of logits, "
-                        f"{logits.dtype.str}, aligned")
+        raise TypeError(f"out has dtype {out.dtype}; expected that of logits, {logits.dtype}, "
+                        "aligned in memory")
     if not same_shape(array, logits):
         raise ValueError(f"out has shape {out.shape}; expected that of logits, "
                          f"{(<object>logits).shape}")
@@ -186,7 +186,7 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
 
 
 cdef cnp.ndarray vector_array(object vector, cnp.ndarray logits, cnp.ndarray out):
-    """What a Hessian multiplies: of the logits' shape, and in memory `out` itself or apart from it."""
+    """What a Hessian multiplies: of the logits' shape, in memory `out` itself or apart from it."""
     cdef cnp.ndarray array = floating_array(vector, "vector")
     if not same_shape(array, logits):
         raise ValueError(f"vector has shape {(<object>array).shape}; expected that of logits, "

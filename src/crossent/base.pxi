@@ -10,9 +10,8 @@ CALL_OPTIONS = frozenset(("sample_weight", "class_mask", "upstream", "accumulate
 
 cdef int one_of(str name, object value, tuple names) except -1:
     """Position of a named value among those allowed."""
-    for i in range(len(names)):
-        if value == names[i]:
-            return i
+    if isinstance(value, str) and value in names:
+        return names.index(value)
     raise ValueError(f"{name} is {value!r}; expected {', '.join(map(repr, names))}")
 
 
@@ -51,9 +50,15 @@ cdef double optional(str name, object value) except? -1:
 cdef dict known_options(dict options, dict defaults, str name):
     """The defaults, replaced by what is given."""
     for option in options:
-        if option not in defaults:
-            raise TypeError(f"{option!r} is not an option of {name}; expected one of "
-                            f"{', '.join(sorted(defaults))}")
+        if option in defaults:
+            continue
+        if option == "out":
+            raise TypeError(f"'out' is not an option of {name}: it receives a gradient; expected "
+                            "it in a call of value_and_grad")
+        if option in CALL_OPTIONS:
+            raise TypeError(f"{option!r} is not an option of {name}; expected it in a call, with "
+                            "forward or value_and_grad")
+        raise _arrays.unknown_option(option, name, defaults, CALL_OPTIONS)
     return {**defaults, **options}
 
 
@@ -137,6 +142,18 @@ cdef class _Loss:
         """The loss; keeps references to its arguments for `backward`.
 
         The arrays are not copied: they must not change before `backward` is called.
+
+        Parameters
+        ----------
+        logits, target
+            As for the function of the same loss.
+        **call_options
+            Options that belong to a call, such as `sample_weight`; the class names them.
+
+        Returns
+        -------
+        loss : float, or ndarray with ``reduction="none"``
+        aux : dict, only with `return_aux`
         """
         check_call_options(call_options)
         result = self.run(logits, target, None, False, call_options)
@@ -153,6 +170,15 @@ cdef class _Loss:
             Derivative of what is minimised with respect to the loss.
         out, accumulate
             As for `value_and_grad`.
+
+        Returns
+        -------
+        grad : ndarray of the logits' shape and dtype
+
+        Raises
+        ------
+        RuntimeError
+            If nothing was passed to `forward` before.
         """
         if self._saved is None:
             raise RuntimeError("backward was called before forward")
@@ -162,7 +188,23 @@ cdef class _Loss:
         return self.run(self._saved[0], self._saved[1], out, True, extra)[1]
 
     def value_and_grad(self, logits, target, *, out=None, **call_options):
-        """Loss and gradient in one pass; `out` receives the gradient, and may be the logits."""
+        """Loss and gradient in one pass; leaves what `forward` keeps as it is.
+
+        Parameters
+        ----------
+        logits, target
+            As for the function of the same loss.
+        out : ndarray of the logits' shape and dtype, optional
+            Receives the gradient. May be the logits themselves.
+        **call_options
+            Options that belong to a call, such as `sample_weight`; the class names them.
+
+        Returns
+        -------
+        loss : float, or ndarray with ``reduction="none"``
+        grad : ndarray of the logits' shape and dtype
+        aux : dict, only with `return_aux`
+        """
         if call_options:
             check_call_options(call_options)
             check_accumulate(out, call_options)
@@ -178,7 +220,7 @@ cdef int check_call_options(dict options) except -1:
     for name in options:
         if name not in CALL_OPTIONS:
             raise TypeError(f"{name!r} is not an option of a call; expected "
-                            f"{', '.join(sorted(CALL_OPTIONS))}")
+                            f"{', '.join(sorted(CALL_OPTIONS))}; all others are of the class")
     return 0
 
 

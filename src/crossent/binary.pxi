@@ -17,10 +17,17 @@ cdef int parse_binary_clip(object clip, object dtype, crossent_sigmoid_options *
 
 
 cdef class BinaryCrossEntropy(_BinaryLoss):
-    """Binary cross-entropy from probabilities, options parsed once; see `binary_cross_entropy`.
+    """Binary cross-entropy from probabilities, options parsed once, forward and backward apart.
 
-    Options of a call (`sample_weight`, `upstream`, `accumulate`, `return_aux`) are arguments of its
-    methods, all others of the class.
+    Parameters
+    ----------
+    clip, pos_weight, ignore_index, nan_target, validate, label_smoothing, focal_gamma, \
+focal_alpha, reduction, normalizer, empty, threads
+        As for `binary_cross_entropy`.
+
+    Notes
+    -----
+    `sample_weight`, `upstream`, `accumulate` and `return_aux` are arguments of the methods.
 
     Examples
     --------
@@ -80,12 +87,15 @@ focal_alpha, reduction, normalizer, empty, upstream, accumulate, threads
 
     Returns
     -------
-    float, or ndarray of the dtype and shape of `probs` for ``reduction="none"``
+    loss : float, or ndarray of the dtype and shape of `probs` for ``reduction="none"``
+    aux : dict, only with `return_aux`
 
     Raises
     ------
     ValueError
         If a number that takes part is no probability or NaN; names its index and value.
+    TypeError
+        If an option, dtype or shape does not fit.
 
     Examples
     --------
@@ -102,8 +112,32 @@ crossent.binary_cross_entropy(np.array([0.0]), np.array([1]), clip="torch")
 def binary_cross_entropy_value_and_grad(probs, target, *, out=None, **options):
     """Loss and its gradient with respect to the probabilities, in one pass.
 
-    Parameters and errors are those of `binary_cross_entropy`, `out` and the returned pair as for
-    `softmax_cross_entropy_value_and_grad`.
+    Parameters
+    ----------
+    probs, target
+        As for `binary_cross_entropy`.
+    out : ndarray of the shape and dtype of `probs`, optional
+        Receives the gradient. May be `probs` itself, which it then replaces. After an error its
+        contents are undefined.
+    clip, pos_weight, sample_weight, ignore_index, nan_target, validate, label_smoothing, \
+focal_gamma, focal_alpha, reduction, normalizer, empty, upstream, accumulate, return_aux, \
+threads
+        As for `binary_cross_entropy`.
+
+    Returns
+    -------
+    loss : float or ndarray
+        As `binary_cross_entropy` returns it.
+    grad : ndarray of the shape and dtype of `probs`
+        Gradient of the loss; with ``reduction="none"`` that of the sum of all losses. It is `out`,
+        if that is given.
+    aux : dict, only with `return_aux`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `binary_cross_entropy` does; also for an `out` that does not fit, is read-only, or
+        overlaps another argument in part.
 
     Examples
     --------

@@ -33,7 +33,8 @@ cdef object bad_probability(cnp.ndarray p, int axis, crossent_categorical *call)
     if call.rows.fault_column == call.rows.classes:
         return ValueError(f"probs of {where} sum to 0; expected a positive sum to normalize by")
     index.insert(axis, call.rows.fault_column)
-    expected = "finite numbers, at least 0" if call.normalize else "0 <= p <= 1"
+    expected = ("finite numbers, at least 0" if call.normalize else
+                "0 <= p <= 1 (numbers of any size: softmax_cross_entropy)")
     return ValueError(f"probs of {where}, class {call.rows.fault_column}, is "
                       f"{(<object>p)[tuple(index)]}; expected {expected}")
 
@@ -46,10 +47,17 @@ cdef int run_categorical(crossent_categorical *call) noexcept:
 
 
 cdef class CategoricalCrossEntropy(_Loss):
-    """Cross-entropy from probabilities, options parsed once; see `categorical_cross_entropy`.
+    """Cross-entropy from probabilities, options parsed once, forward and backward apart.
 
-    Options of a call (`sample_weight`, `upstream`, `accumulate`) are arguments of its methods, all
-    others of the class.
+    Parameters
+    ----------
+    clip, normalize, axis, class_weight, ignore_index, label_smoothing, smoothing, \
+smoothing_weight, reduction, normalizer, empty, threads
+        As for `categorical_cross_entropy`.
+
+    Notes
+    -----
+    `sample_weight`, `upstream` and `accumulate` are arguments of the methods.
 
     Examples
     --------
@@ -154,10 +162,9 @@ def categorical_cross_entropy(probs, target, **options):
     normalize : bool, default False
         Divide each row by its sum first; `probs` may then be any finite numbers >= 0. The
         gradient is with respect to `probs` as given.
-    axis, class_weight, ignore_index, label_smoothing, smoothing, smoothing_weight, reduction, \
-normalizer, empty, threads
+    axis, class_weight, sample_weight, ignore_index, label_smoothing, smoothing, \
+smoothing_weight, reduction, normalizer, empty, upstream, accumulate, threads
         As for `softmax_cross_entropy`.
-    sample_weight : array_like, one number for each row, optional
 
     Returns
     -------
@@ -170,6 +177,13 @@ normalizer, empty, threads
         indices, and without smoothing and `normalize`, only ``p[target]`` is read.
     IndexError
         If a label is out of range.
+    TypeError
+        If an option, dtype or shape does not fit.
+
+    Notes
+    -----
+    A loss is off by at most 2 units in the last place. A tutorial's ``-log(p + 1e-15)`` is near to
+    ``clip=1e-15``, which leaves the losses of larger probabilities as they are.
 
     Examples
     --------
@@ -185,8 +199,30 @@ normalizer, empty, threads
 def categorical_cross_entropy_value_and_grad(probs, target, *, out=None, **options):
     """Loss and its gradient with respect to the probabilities, in one pass.
 
-    Parameters and errors are those of `categorical_cross_entropy`, `out` and the returned pair as
-    for `softmax_cross_entropy_value_and_grad`; `upstream` and `accumulate` as there.
+    Parameters
+    ----------
+    probs, target
+        As for `categorical_cross_entropy`.
+    out : ndarray of the shape and dtype of `probs`, optional
+        Receives the gradient. May be `probs` itself, which it then replaces. After an error its
+        contents are undefined.
+    clip, normalize, axis, class_weight, sample_weight, ignore_index, label_smoothing, \
+smoothing, smoothing_weight, reduction, normalizer, empty, upstream, accumulate, threads
+        As for `categorical_cross_entropy`.
+
+    Returns
+    -------
+    loss : float or ndarray
+        As `categorical_cross_entropy` returns it.
+    grad : ndarray of the shape and dtype of `probs`
+        Gradient of the loss; with ``reduction="none"`` that of the sum of all losses. It is `out`,
+        if that is given.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        As `categorical_cross_entropy` does; also for an `out` that does not fit, is read-only, or
+        overlaps another argument in part.
 
     Examples
     --------

@@ -27,6 +27,15 @@ def isa():
 
     The best available one, unless the environment variable ``CROSSENT_ISA`` named another when
     crossent was imported. Results do not depend on it.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> crossent.isa() in crossent.available_isas()
+    True
     """
     return crossent_isa().decode()
 
@@ -40,7 +49,17 @@ def _use_isa(name):
 
 
 def get_num_threads():
-    """Number of threads that large calls use."""
+    """Number of threads that large calls use; see `set_num_threads`.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> crossent.get_num_threads() >= 1
+    True
+    """
     return crossent_get_num_threads()
 
 
@@ -59,12 +78,26 @@ def set_num_threads(n):
     ------
     TypeError, ValueError
         If `n` is no whole number, or less than 1.
+
+    Examples
+    --------
+    >>> before = crossent.get_num_threads()
+    >>> crossent.set_num_threads(1)
+    >>> crossent.get_num_threads()
+    1
+    >>> crossent.set_num_threads(before)
     """
     crossent_set_num_threads(<int>whole("n", n, 1, 2**31 - 1))
 
 
 def show_config():
-    """Prints versions, instruction sets, threads and compiler; what a report of a fault needs."""
+    """Prints versions, instruction sets, threads and compiler; what a report of a fault needs.
+
+    Examples
+    --------
+    >>> crossent.show_config()  # doctest: +ELLIPSIS
+    crossent ...
+    """
     from . import __version__
     print(f"crossent {__version__}, NumPy {np.__version__}, Python {platform.python_version()}")
     print(f"machine: {platform.machine()}, {platform.system()}")

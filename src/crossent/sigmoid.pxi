@@ -125,8 +125,7 @@ cdef class _BinaryLoss(_Loss):
         cdef int status, last = cnp.PyArray_NDIM(x) - 1
         too_many_dimensions(x)
         if not same_shape(x, y):
-            raise ValueError(f"target has shape {(<object>y).shape}; expected that of logits, "
-                             f"{(<object>x).shape}")
+            raise _arrays.shape_of_elements(x, y)
         memset(&call, 0, sizeof(call))
         call.function = self._function
         call.threads = self._threads
@@ -167,7 +166,8 @@ cdef class _BinaryLoss(_Loss):
     cdef double upstream(self, dict extra) except? -1:
         if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
             return 1
-        return extra["upstream"]
+        return number("upstream", extra["upstream"], -1.7976931348623157e308,
+                      1.7976931348623157e308)
 
     @cython.final
     cdef double weigh(self, crossent_sigmoid *call, cnp.ndarray x, cnp.ndarray y) except? -1:
@@ -198,7 +198,8 @@ cdef class _BinaryLoss(_Loss):
         if status == CROSSENT_BAD_WEIGHT:
             raise ValueError(f"sample_weight of {element} is {call.fault_value}; expected >= 0")
         if status == CROSSENT_BAD_PROBABILITY:
-            raise ValueError(f"{element} is {call.fault_value}; expected 0 <= logits <= 1")
+            raise ValueError(f"{element} is {call.fault_value}; expected 0 <= logits <= 1 "
+                             "(numbers of any size: sigmoid_cross_entropy)")
         target = element_name("target", (<object>x).shape, call.fault_element)
         raise ValueError(f"{target} is {call.fault_value}; expected 0 <= target <= 1")
 
@@ -250,10 +251,17 @@ cdef class _BinaryLoss(_Loss):
 
 
 cdef class SigmoidCrossEntropy(_BinaryLoss):
-    """Binary cross-entropy from logits with its options parsed once; see `sigmoid_cross_entropy`.
+    """Binary cross-entropy from logits, options parsed once, forward and backward apart.
 
-    Options of a call (`sample_weight`, `upstream`, `accumulate`, `return_aux`) are arguments of its
-    methods, all others of the class.
+    Parameters
+    ----------
+    pos_weight, ignore_index, nan_target, validate, label_smoothing, focal_gamma, focal_alpha, \
+reduction, normalizer, empty, nonfinite, threads
+        As for `sigmoid_cross_entropy`.
+
+    Notes
+    -----
+    `sample_weight`, `upstream`, `accumulate` and `return_aux` are arguments of the methods.
 
     Examples
     --------
@@ -276,14 +284,23 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
         ----------
         logits, target
             As for `sigmoid_cross_entropy`.
-        rule : {"exact", "upper", "friedman", "residual"}
+        rule : {"exact", "upper", "friedman", "residual"}, default "exact"
             With p = sigmoid(logits): ``p (1 - p)``; ``2 p (1 - p)``; ``K / (K - 1) p (1 - p)``,
             which is the same for the K = 2 classes here; or ``|p - target|``. Weights multiply it
             as they do the gradient.
+        out : ndarray of the logits' shape and dtype, optional
+            Receives the gradient. May be the logits themselves.
+        **call_options
+            `sample_weight`, `upstream`, as for `value_and_grad`.
 
         Returns
         -------
         grad, hess : ndarray of the logits' shape and dtype
+
+        Raises
+        ------
+        ValueError
+            With `focal_gamma`, whose second derivative is not of this form.
 
         Examples
         --------
@@ -309,6 +326,8 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
         vector : ndarray of the logits' shape
         out : ndarray of the logits' shape and dtype, optional
             Receives the product. May be the logits or `vector` themselves.
+        **call_options
+            `sample_weight`, `upstream`, as for `value_and_grad`.
 
         Returns
         -------
@@ -327,9 +346,6 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
         """
         cdef cnp.ndarray x = floating_array(logits, "logits")
         self.check_second_order("hessian_vector", call_options)
-        if call_options.get("accumulate"):
-            raise ValueError("accumulate is set; expected it with value_and_grad, not with "
-                             "hessian_vector")
         call_options["vector"] = vector
         call_options["product"] = output_array(out, x, binary_target(target))
         self.run(x, target, None, False, call_options)
@@ -337,6 +353,9 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
 
     cdef int check_second_order(self, str method, dict call_options) except -1:
         check_call_options(call_options)
+        if call_options.get("accumulate"):
+            raise ValueError("accumulate is set; expected it with value_and_grad, not with "
+                             f"{method}")
         if self._template.focal_gamma != 0:
             raise ValueError(f"{method} with focal_gamma is not defined: its second derivative is "
                              "not that of the rules; expected a loss without it")
@@ -360,10 +379,11 @@ def sigmoid_cross_entropy(logits, target, **options):
     logits : ndarray of float32, float64, float16 or bfloat16, any shape
         The 16-bit types are storage: computed in float32, rounded once.
     target : ndarray of the same shape; bool, any integer or floating-point dtype up to 64 bits
-        0 or 1, or a probability between. Others give what the formula says, unless `validate`.
+        0 or 1, or a probability between (labels -1 and 1: ``(target + 1) / 2``). Other numbers give
+        what the formula says, unless `validate`.
     pos_weight : array_like, optional
-        Factor of ``target * softplus(-x)``: a number, or what broadcasts to the logits, such as one
-        number for each entry of the last axis.
+        Factor >= 0 of ``target * softplus(-x)``, against rare ones: a number, or what broadcasts to
+        the logits, such as one number for each entry of the last axis.
     sample_weight : array_like, optional
         Factor of the whole loss, >= 0; broadcasts to the logits.
     ignore_index : int or several, optional
@@ -405,13 +425,16 @@ def sigmoid_cross_entropy(logits, target, **options):
 
     Returns
     -------
-    float, or ndarray of the logits' dtype and shape for ``reduction="none"``
+    loss : float, or ndarray of the logits' dtype and shape for ``reduction="none"``
+    aux : dict, only with `return_aux`
 
     Raises
     ------
     TypeError, ValueError
         If a dtype, shape or value does not fit; names the argument, what was found and what was
         expected.
+    FloatingPointError
+        With ``nonfinite="raise"``.
 
     Notes
     -----
@@ -439,8 +462,31 @@ def sigmoid_cross_entropy(logits, target, **options):
 def sigmoid_cross_entropy_value_and_grad(logits, target, *, out=None, **options):
     """Loss and its gradient with respect to the logits, in one pass.
 
-    Parameters and errors are those of `sigmoid_cross_entropy`, `out` and the returned pair as for
-    `softmax_cross_entropy_value_and_grad`.
+    Parameters
+    ----------
+    logits, target
+        As for `sigmoid_cross_entropy`.
+    out : ndarray of the shape and dtype of `logits`, optional
+        Receives the gradient. May be `logits` itself, which it then replaces. After an error its
+        contents are undefined.
+    pos_weight, sample_weight, ignore_index, nan_target, validate, label_smoothing, focal_gamma, \
+focal_alpha, reduction, normalizer, empty, nonfinite, upstream, accumulate, return_aux, threads
+        As for `sigmoid_cross_entropy`.
+
+    Returns
+    -------
+    loss : float or ndarray
+        As `sigmoid_cross_entropy` returns it.
+    grad : ndarray of the shape and dtype of `logits`
+        Gradient of the loss; with ``reduction="none"`` that of the sum of all losses. It is `out`,
+        if that is given.
+    aux : dict, only with `return_aux`
+
+    Raises
+    ------
+    TypeError, ValueError, FloatingPointError
+        As `sigmoid_cross_entropy` does; also for an `out` that does not fit, is read-only, or
+        overlaps another argument in part.
 
     Examples
     --------

@@ -165,16 +165,17 @@ class SoftmaxClassifier(_Classifier):
     ----------
     optimizer : SGD, Adam or AdamW of `crossent.train`, optional
         With learning rate, L2, L1, clipping and schedule; by default ``Adam(0.01)``.
-    epochs : int
-    batch_size : int or "auto"
+    epochs : int, default 200
+    batch_size : int or "auto", default "auto"
         "auto" is the number of rows, at most 256.
     class_weight : dict or "balanced", optional
-    label_smoothing : float
-    early_stopping : bool
+        Against rare classes: "balanced" makes all classes weigh the same in sum.
+    label_smoothing : float in [0, 1], default 0
+    early_stopping : bool, default False
         Keep `validation_fraction` of the rows aside, and stop when their loss has not fallen for
         `patience` epochs.
-    validation_fraction : float
-    patience : int
+    validation_fraction : float, default 0.1
+    patience : int, default 10
     random_state : int, RandomState or None
     threads : int, optional
 
@@ -185,12 +186,17 @@ class SoftmaxClassifier(_Classifier):
     network_ : crossent.train.Network
     history_ : crossent.train.History
 
+    Notes
+    -----
+    Small data sets need small batches, or many epochs: an epoch of one batch is one step. Features
+    of one scale (`sklearn.preprocessing.StandardScaler`) need fewer epochs.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
     >>> from crossent.sklearn import SoftmaxClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> SoftmaxClassifier(random_state=0).fit(X, y).score(X, y) > 0.95
+    >>> SoftmaxClassifier(batch_size=16, random_state=0).fit(X, y).score(X, y) > 0.95
     True
     """
 
@@ -229,9 +235,9 @@ class MLPClassifier(_Classifier):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int
-    activation : {"relu", "tanh", "sigmoid", "gelu", "identity"}
-    dropout : float
+    hidden_layer_sizes : sequence of int, default (100,)
+    activation : {"relu", "tanh", "sigmoid", "gelu", "identity"}, default "relu"
+    dropout : float, 0 <= dropout < 1, default 0
     optimizer, epochs, batch_size, class_weight, label_smoothing, early_stopping,
     validation_fraction, patience, random_state, threads
         As for `SoftmaxClassifier`.

@@ -85,10 +85,19 @@ cdef int check(int status, crossent_softmax *call, object target, object rows_sh
 
 
 cdef class SoftmaxCrossEntropy(_Loss):
-    """Softmax cross-entropy with its options parsed once; see `softmax_cross_entropy`.
+    """Softmax cross-entropy with its options parsed once, and forward and backward apart.
 
-    Options of a call (`sample_weight`, `class_mask`, `upstream`, `accumulate`, `return_aux`) are
-    arguments of its methods, all others of the class.
+    Parameters
+    ----------
+    axis, class_weight, ignore_index, class_mask, label_smoothing, smoothing, smoothing_weight, \
+focal_gamma, focal_alpha, z_loss, temperature, softcap, reduction, normalizer, empty, nonfinite, \
+threads
+        As for `softmax_cross_entropy`.
+
+    Notes
+    -----
+    `sample_weight`, `class_mask`, `upstream`, `accumulate` and `return_aux` are arguments of the
+    methods; a `class_mask` given there goes before that of the class.
 
     Examples
     --------
@@ -307,13 +316,23 @@ cdef class SoftmaxCrossEntropy(_Loss):
         ----------
         logits, target
             As for `softmax_cross_entropy`.
-        rule : {"exact", "upper", "friedman", "residual"}
+        rule : {"exact", "upper", "friedman", "residual"}, default "exact"
             The diagonal, with p = softmax(logits) and K classes: ``p (1 - p)``; ``2 p (1 - p)``;
-            ``K / (K - 1) p (1 - p)``; or ``|p - target|``.
+            ``K / (K - 1) p (1 - p)`` (Friedman, 2001); or ``|p - target|``. Weights multiply it as
+            they do the gradient.
+        out : ndarray of the logits' shape and dtype, optional
+            Receives the gradient. May be the logits themselves.
+        **call_options
+            `sample_weight`, `class_mask`, `upstream`, as for `value_and_grad`.
 
         Returns
         -------
         grad, hess : ndarray of the logits' shape and dtype
+
+        Raises
+        ------
+        ValueError
+            With `focal_gamma`, `focal_alpha`, `z_loss` or `softcap`, whose diagonal is another.
 
         Examples
         --------
@@ -433,63 +452,116 @@ cdef SoftmaxCrossEntropy default_softmax = SoftmaxCrossEntropy()
 
 
 def softmax_cross_entropy(logits, target, **options):
-    """Cross-entropy of softmax(logits) and class indices, in nats.
+    """Cross-entropy of softmax(logits) and class indices or probabilities, in nats.
 
-    The loss of a row is ``logsumexp(x) - x[target]``, computed without cancellation: it keeps full
-    relative accuracy however confident the model is.
+    The loss of a row x is ``logsumexp(x) - x[target]``: minus the logarithm of the probability that
+    softmax(x) gives to the target. For a target of probabilities t it is
+    ``sum(t * (logsumexp(x) - x))``. It is computed without cancellation and keeps full relative
+    accuracy however confident the model is (docs/numerics.md).
 
     Parameters
     ----------
-    logits : ndarray of float32 or float64, shape (..., C, ...)
-        Unnormalised log probabilities.
-    target : ndarray of any integer dtype, shape of `logits` without `axis`; or of probabilities
-        Class indices, 0 <= target < C, not copied, not cast; or float32 or float64 probabilities of
-        the logits' shape.
+    logits : ndarray of float32, float64, float16 or bfloat16, shape (..., C, ...)
+        What the model's last layer gives: any numbers, not probabilities. The 16-bit types are
+        storage: computed in float32, rounded once.
+    target : ndarray of any integer dtype, or of float32 or float64
+        Class indices, 0 <= target < C, of the shape of `logits` without `axis`, not copied, not
+        cast; or probabilities of the shape of `logits`, such as one-hot rows.
     axis : int, default -1
-        The class axis of `logits`.
-    class_weight, sample_weight : array of numbers >= 0, one for each class, one for each row
-        A row of weight 0 is never read. The mean divides by the weights.
-    ignore_index : int or several
-        Labels whose rows take no part.
-    class_mask : ndarray of bool, one for each class or of the logits' shape
+        The class axis of `logits`; 1 for images of shape (N, C, H, W).
+    class_weight : array_like, shape (C,), or float, optional
+        Numbers >= 0 that multiply the losses of a class, and count in the divisor of the mean.
+    sample_weight : array_like, one number for each row (or what broadcasts to that), optional
+        Numbers >= 0 that multiply the losses of a row, and count in the divisor of the mean. A row
+        of weight 0 takes no part.
+    ignore_index : int or several, optional
+        Labels whose rows take no part, such as -100. Not with targets of probabilities.
+    class_mask : array_like of bool, shape (C,), or what broadcasts to the logits, optional
         False leaves a class out: its probability is 0, and a target there has loss ``inf``.
     label_smoothing : float in [0, 1], default 0
-        Share of the target spread over the classes that take part (`smoothing`: "uniform", or
-        "off_target"; `smoothing_weight`: "class", or "target" for rows weighted as a whole).
-    focal_gamma : float >= 0, default 0; focal_alpha : float, or one for each class
-        Each class's loss times ``alpha (1 - p)**gamma``.
-    z_loss : float, default 0
-        Adds ``z_loss * logsumexp(x)**2``.
-    temperature, softcap : float, optional
-        Logits become ``logits / temperature``, then ``softcap * tanh(logits / softcap)``.
+        Share e of the target that is spread over the K classes that take part.
+    smoothing : {"uniform", "off_target"}, default "uniform"
+        e / K to every class; or e / (K - 1) to every class but the target.
+    smoothing_weight : {"class", "target"}, default "class"
+        With smoothing and `class_weight`: each share weighs as its own class does; or all weigh as
+        the target does.
+    focal_gamma : float >= 0, default 0
+        Multiplies each class's loss by ``(1 - p)**focal_gamma``, p being its probability.
+    focal_alpha : float >= 0, or array_like of shape (C,), optional
+        Multiplies each class's loss; does not count in the divisor of the mean.
+    z_loss : float >= 0, default 0
+        Adds ``z_loss * logsumexp(x)**2`` to the loss of a row.
+    temperature : float > 0, optional
+        Logits become ``logits / temperature``.
+    softcap : float > 0, optional
+        After that, logits become ``softcap * tanh(logits / softcap)``.
     reduction : {"mean", "sum", "none"}, default "mean"
-        Mean over rows, sum over rows, or one loss per row.
+        Mean over the rows, their sum, or one loss for each row. The mean divides by the sum of the
+        weights of the rows that take part (their number, where there are no weights).
+    normalizer : {"weight", "valid", "batch"} or float > 0, optional
+        Another divisor of the mean: that sum, the number of rows that take part, the number of all
+        rows, or a number.
+    empty : {"nan", "zero", "raise"}, default "nan"
+        What the mean is where no row takes part: NaN, 0, or a ValueError.
+    nonfinite : {"propagate", "zero", "raise", "warn"}, default "propagate"
+        What becomes of rows with NaN, with ``+inf``, or with nothing but ``-inf``: what the notes
+        say; loss and gradient 0 (the row still counts); FloatingPointError, or RuntimeWarning, with
+        their number and the first one's row and class.
+    upstream : float, or one number for each row with ``reduction="none"``, default 1
+        The gradient is multiplied by it; the loss is not.
+    accumulate : bool, default False
+        Add the gradient to `out` instead of replacing it; of no effect on the loss.
+    return_aux : str or several of them, optional
+        Returns in addition a dict of arrays, one number for each row: "logsumexp"; "probability" of
+        the label; "entropy" of softmax(x), in nats; "argmax" (int64); "correct" (bool), whether
+        that is the label; and "target_grad", of the logits' shape, d loss / d target for targets of
+        probabilities. Rows that take no part hold NaN, -1 or False. The dict also holds "count"
+        and "weight": number and sum of weights of the rows that took part.
     threads : int, default `get_num_threads()`
         Threads for this call. The result does not depend on it.
 
     Returns
     -------
-    float, or ndarray of the logits' dtype and the target's shape for ``reduction="none"``
-        The mean of no rows is NaN, their sum 0.
+    loss : float, or ndarray of the logits' dtype, one number for each row, for ``reduction="none"``
+        The mean of no rows is NaN (see `empty`), their sum 0.
+    aux : dict, only with `return_aux`
 
     Raises
     ------
     IndexError
         If a label is out of range; names the row, the value and C.
     TypeError, ValueError
-        If a dtype or shape does not fit; names the argument, what was found and what was expected.
+        If an option, dtype, shape or value does not fit; names the argument, what was found and
+        what was expected.
+    FloatingPointError
+        With ``nonfinite="raise"``.
 
     Notes
     -----
     A NaN in a row makes its loss NaN. ``-inf`` logits have probability 0; the loss is ``inf`` where
     the target is one of them, NaN where all are. One ``+inf`` logit has probability 1; more than
-    one make the row NaN.
+    one make the row NaN. A row that takes no part is not read: its loss and gradient are exactly 0,
+    whatever it holds.
+
+    For finite logits a loss is off by at most 2 units in the last place, a gradient entry by 4.
+    The rules of all options, as one formula, are in docs/options.md. Given probabilities instead of
+    logits, the result is a number, but not their cross-entropy: for those see
+    `categorical_cross_entropy`.
 
     Examples
     --------
     >>> loss = crossent.softmax_cross_entropy(np.array([[17, 0, 0]], np.float32), np.array([0]))
     >>> f"{loss:.4g}"
     '8.28e-08'
+
+    One-hot targets, and a rare class that weighs more:
+
+    >>> logits = np.array([[2.0, 1.0, 0.1], [0.5, 0.3, 0.2]])
+    >>> one_hot = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> crossent.softmax_cross_entropy(logits, one_hot, reduction="none").round(4)
+    array([0.417 , 1.2398])
+    >>> round(crossent.softmax_cross_entropy(logits, np.array([0, 2]), class_weight=[1, 1, 5]), 4)
+    1.1027
     """
     if options:
         return value_of(run_options(SoftmaxCrossEntropy, logits, target, None, False, options))
@@ -499,20 +571,32 @@ def softmax_cross_entropy(logits, target, **options):
 def softmax_cross_entropy_value_and_grad(logits, target, *, out=None, **options):
     """Loss and its gradient with respect to the logits, in one pass.
 
-    Parameters and errors are those of `softmax_cross_entropy`.
-
     Parameters
     ----------
-    out : ndarray of the logits' shape and dtype, optional
-        Receives the gradient. May be the logits themselves, which it then replaces. After an error
-        its contents are undefined.
+    logits, target
+        As for `softmax_cross_entropy`.
+    out : ndarray of the shape and dtype of `logits`, optional
+        Receives the gradient. May be `logits` itself, which it then replaces. After an error its
+        contents are undefined.
+    axis, class_weight, sample_weight, ignore_index, class_mask, label_smoothing, smoothing, \
+smoothing_weight, focal_gamma, focal_alpha, z_loss, temperature, softcap, reduction, normalizer, \
+empty, nonfinite, upstream, accumulate, return_aux, threads
+        As for `softmax_cross_entropy`.
 
     Returns
     -------
     loss : float or ndarray
         As `softmax_cross_entropy` returns it.
-    grad : ndarray
-        Gradient of the loss; with ``reduction="none"`` that of the sum of the row losses.
+    grad : ndarray of the shape and dtype of `logits`
+        Gradient of the loss; with ``reduction="none"`` that of the sum of all losses. It is `out`,
+        if that is given.
+    aux : dict, only with `return_aux`
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError, FloatingPointError
+        As `softmax_cross_entropy` does; also for an `out` that does not fit, is read-only, or
+        overlaps another argument in part.
 
     Examples
     --------

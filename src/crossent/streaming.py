@@ -77,6 +77,16 @@ class LossAccumulator:
             Sum of the weights of the rows that took part: what the mean divides by.
         count, correct : int, optional
             Number of rows that took part, and of those whose prediction was right.
+
+        Returns
+        -------
+        LossAccumulator
+            This one.
+
+        Raises
+        ------
+        ValueError
+            If `weight` is negative or not finite, or `correct` is not in [0, count].
         """
         if not 0 <= weight < math.inf:
             raise ValueError(f"weight is {weight}; expected a finite number, at least 0")
@@ -102,6 +112,16 @@ class LossAccumulator:
             Weights that the losses were multiplied with, default 1. Rows of weight 0 took no part.
         correct : array_like of bool and the same shape, optional
             Which predictions were right, as ``return_aux="correct"`` gives it.
+
+        Returns
+        -------
+        LossAccumulator
+            This one.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ, or a weight is negative or not finite.
         """
         losses = np.asarray(losses, np.float64)
         weights = np.ones(losses.shape) if weights is None else np.asarray(weights, np.float64)
@@ -150,7 +170,7 @@ class LossAccumulator:
 
     @property
     def loss_sum(self):
-        """Sum of the weighted losses."""
+        """Sum of the weighted losses, in nats."""
         return self._rounded(1 << _UNIT)
 
     @property
@@ -214,6 +234,10 @@ class LogSumExpState:
         x : ndarray of float32, float64, float16 or bfloat16
         axis : int, tuple of int or None, default -1
             As for `logsumexp`.
+
+        Returns
+        -------
+        LogSumExpState
         """
         total = np.asarray(_logsumexp_wide(x, axis))
         base = cls._GRID * np.rint(total / cls._GRID)
@@ -239,7 +263,13 @@ class LogSumExpState:
         return self._high * factor, self._low * factor
 
     def merge(self, other):
-        """Adds the sums of another slice of the same rows; returns this state."""
+        """Adds the sums of another slice of the same rows; returns this state.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `other` is no `LogSumExpState`, or of rows of another shape.
+        """
         if not isinstance(other, LogSumExpState):
             raise TypeError(f"other is a {type(other).__name__}; expected a LogSumExpState")
         if other.shape != self.shape:

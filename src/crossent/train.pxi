@@ -221,7 +221,7 @@ cdef class _Loop:
         self.check(status)
 
     def evaluate(self, cnp.ndarray out):
-        """All rows, batch by batch: logits to `out` if given, loss to the sums if it has targets."""
+        """All rows, batch by batch: logits to `out` if given, loss to the sums if there is y."""
         cdef size_t begin = 0, n, row = 0
         cdef char *to = <char *>_address(out)
         cdef int status = 0
@@ -261,9 +261,10 @@ cdef class _Loop:
         if status == CROSSENT_BAD_LABEL and self.run.loss.elementwise:
             row = self.run.fault_row
             raise ValueError(f"y[{row}] is {self.target[row]}; expected 0 <= y <= 1")
+        if status == CROSSENT_BAD_LABEL:
+            raise _arrays.bad_label(self.target, self.run.fault_row, self.outputs(), "y")
         memset(&call, 0, sizeof(call))
-        call.fault_row, call.classes = self.run.fault_row, self.outputs()
-        return check(status, &call, self.target, None)
+        return check(status, &call, None, None)
 
     cdef Py_ssize_t outputs(self) noexcept:
         return self.run.net.layer[self.run.net.layers - 1].out

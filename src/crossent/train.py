@@ -50,7 +50,8 @@ EVALUATION_ROWS = 256  # a batch when nothing is learnt
 
 
 def _whole(name, value, low):
-    if isinstance(value, bool) or int(value) != value or value < low:
+    whole = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not whole or value != value // 1 or value < low:
         raise ValueError(f"{name} is {value!r}; expected a whole number, at least {low}")
     return int(value)
 
@@ -140,7 +141,8 @@ def _chunks(X, features, dtype):
             raise ValueError(f"{name} has shape {chunk.shape}; expected (rows, {features})")
         if chunk.dtype != dtype or not chunk.dtype.isnative or not chunk.flags.aligned:
             raise TypeError(
-                f"{name} has dtype {chunk.dtype}; expected that of the weights, {dtype}"
+                f"{name} has dtype {chunk.dtype}; expected that of the weights, {dtype}: "
+                f"{name}.astype(np.{dtype})"
             )
     return chunks, sum(map(len, chunks))
 
@@ -157,13 +159,13 @@ def _target(y, rows, outputs, dtype, elementwise):
         if array.shape != wide:
             raise ValueError(
                 f"y has shape {array.shape} and dtype {array.dtype}; expected {wide}"
-                + ("" if elementwise else f", or class indices of shape ({rows},)")
+                + ("" if elementwise else f", or integer class indices of shape ({rows},)")
             )
         array = array.astype(dtype, copy=False)
     elif array.shape != (wide if elementwise else (rows,)):
         raise ValueError(
             f"y has shape {array.shape}; expected {wide if elementwise else (rows,)}, as X has "
-            f"{rows} rows"
+            f"{rows} rows" + (" (of one-hot rows: y.argmax(1))" if array.shape == wide else "")
         )
     if array.dtype == bool:
         array = array.view(np.uint8)
@@ -200,7 +202,11 @@ def _class_weights(class_weight, target, classes):
         return None
     labels = _labels(target, classes, "class_weight")
     if isinstance(class_weight, str):
-        _choice("class_weight", class_weight, ("balanced",))
+        if class_weight != "balanced":
+            raise ValueError(
+                f"class_weight is {class_weight!r}; expected 'balanced', a dict, or {classes} "
+                "numbers"
+            )
         counts = np.bincount(labels, minlength=classes)
         return len(labels) / (classes * np.maximum(counts, 1.0))
     if isinstance(class_weight, dict):
@@ -222,9 +228,9 @@ class Network:
     layers : list of (weight, bias)
         Weights of shape (inputs, outputs), biases of shape (outputs,) or None; float32 or float64,
         all of one dtype, C-contiguous, writeable. Training changes them in place.
-    activation : {"relu", "tanh", "sigmoid", "gelu", "identity"} or a list of them
+    activation : {"relu", "tanh", "sigmoid", "gelu", "identity"} or a list of them, default "relu"
         Between the layers; the last layer has none. "gelu" is the form with tanh.
-    dropout : float or a list of them
+    dropout : float or a list of them, 0 <= dropout < 1, default 0
         Share of each hidden layer's outputs that training sets to 0; the others are multiplied by
         ``1 / (1 - dropout)``.
     output : {"softmax", "sigmoid"}, optional
@@ -269,14 +275,17 @@ class Network:
             Features, hidden layers' widths, outputs: ``[784, 128, 10]``.
         activation, dropout, output
             As for `Network`.
-        dtype : float32 or float64
+        dtype : float32 or float64, default float32
         seed : int or numpy.random.Generator, optional
+            Without one each network is another.
 
         Notes
         -----
         The deviation is ``sqrt(2 / inputs)`` before relu and gelu (He et al., 2015), else
         ``sqrt(2 / (inputs + outputs))`` (Glorot and Bengio, 2010).
         """
+        if np.ndim(sizes) != 1:
+            raise TypeError(f"sizes is {sizes!r}; expected a list, such as [784, 128, 10]")
         sizes = [_whole("sizes", n, 1) for n in sizes]
         if len(sizes) < 2:
             raise ValueError(f"sizes is {sizes}; expected at least features and outputs")
@@ -292,14 +301,17 @@ class Network:
 
     @property
     def dtype(self):
+        """float32 or float64, of all parameters; `X` must have it too."""
         return self.layers[0][0].dtype
 
     @property
     def features(self):
+        """Columns of `X`."""
         return self.layers[0][0].shape[0]
 
     @property
     def outputs(self):
+        """Width of the last layer: classes, or yes-or-no answers."""
         return self.layers[-1][0].shape[1]
 
     def parameters(self):
@@ -361,8 +373,8 @@ class Network:
             return wanted()
         if not isinstance(loss, wanted):
             raise TypeError(
-                f"loss is a {type(loss).__name__}; expected a {wanted.__name__}, as the network's "
-                f"output is {self.output!r}"
+                f"loss is a {type(loss).__name__}; expected a {wanted.__name__}, such as "
+                f"crossent.{wanted.__name__}(), as the network's output is {self.output!r}"
             )
         return loss
 
@@ -402,7 +414,18 @@ class Network:
         return answers[:, 0] if self.outputs == 1 else answers
 
     def evaluate(self, X, y, *, loss=None, sample_weight=None, threads=None):
-        """Mean loss and accuracy on a data set, as two floats."""
+        """Mean loss and accuracy on a data set.
+
+        Parameters
+        ----------
+        X, y, loss, sample_weight, threads
+            As for `fit`.
+
+        Returns
+        -------
+        loss, accuracy : float
+            In nats, without penalties; the share of rows (of answers, for a sigmoid) that is right.
+        """
         loop, blas, _ = self._loop(EVALUATION_ROWS, threads)
         self._bind(loop, X, y, loss, sample_weight)
         with one_blas_thread(blas):
@@ -463,18 +486,22 @@ class Network:
         loss : SoftmaxCrossEntropy or SigmoidCrossEntropy, optional
             With its options; reduction "mean".
         optimizer : SGD, Adam or AdamW, default ``Adam()``
-        batch_size : int
-            1 is stochastic, at least ``len(X)`` full-batch.
-        epochs : int
-        shuffle : bool
+        batch_size : int, default 64
+            Rows of a step: 1 is stochastic, at least ``len(X)`` full-batch.
+        epochs : int, default 10
+            How often every row is used.
+        shuffle : bool, default True
             A new order each epoch, from `seed` and the number of the epoch.
-        drop_last : bool
+        drop_last : bool, default False
             Leave out the last batch of an epoch if it is short.
-        accumulate : int
+        accumulate : int, default 1
             Batches whose gradients make one step; the mean is over all their rows.
         sample_weight : array (rows,), optional
+            Numbers >= 0 that multiply the losses of a row.
         class_weight : "balanced", dict or array (classes,), optional
-        sampling : {"all", "over", "under", "balanced"}
+            Numbers that multiply the losses of a class; "balanced" makes all classes weigh the same
+            in sum, a dict leaves the others at 1.
+        sampling : {"all", "over", "under", "balanced"}, default "all"
             "over" repeats rows of rarer classes, "under" leaves out rows of commoner ones, until
             all classes are equal; "balanced" draws with replacement, each class as often.
         validation : tuple (X, y) or (X, y, sample_weight), optional
@@ -482,12 +509,13 @@ class Network:
         patience : int, optional
             Stop when the validation loss has not fallen by `min_delta` for so many epochs, and put
             back the parameters of the best one.
-        seed : int
+        min_delta : float, default 0
+        seed : int, default 0
             Of shuffling, sampling and dropout.
         threads : int, default `crossent.get_num_threads()`
             The result does not depend on it.
-        progress : bool
-            A bar (tqdm).
+        progress : bool, default False
+            Show a bar (needs tqdm).
         callback : function of (network, history), optional
             Called after each epoch; a true result stops the training.
 
@@ -542,7 +570,7 @@ class Network:
         """Yields the function that trains one epoch."""
         _choice("sampling", sampling, _core.SAMPLINGS)
         seed, accumulate = _whole("seed", seed, 0), _whole("accumulate", accumulate, 1)
-        if not hasattr(optimizer, "moments"):
+        if isinstance(optimizer, type) or not hasattr(optimizer, "moments"):
             raise TypeError(
                 f"optimizer is {optimizer!r}; expected SGD(...), Adam(...) or AdamW(...)"
             )
@@ -594,6 +622,10 @@ class Network:
     ):
         if patience is not None and validation is None:
             raise ValueError("patience needs validation=(X, y); found None")
+        if validation is not None and not isinstance(validation, (tuple, list)):
+            raise TypeError(
+                f"validation is {validation!r}; expected data: (X, y) or (X, y, sample_weight)"
+            )
         if validation is not None and len(validation) not in (2, 3):
             raise ValueError(
                 f"validation has {len(validation)} parts; expected (X, y) or (X, y, sample_weight)"
