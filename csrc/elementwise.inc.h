@@ -3,24 +3,35 @@
  * With a = |x|, e = e^-a and l = log1p(e), softplus(x) = l + max(x, 0), and binary cross-entropy
  *     target * softplus(-x) + (1 - target) * softplus(x) = l + wrong * a
  * where `wrong` is the share of the target that contradicts the sign of x: 1 - target for x >= 0,
- * target for x < 0. Its derivative is sign(x) (wrong - right e) / (1 + e). For targets 0 and 1 no
- * term cancels another, however confident or wrong the model is.
+ * target for x < 0. Its derivative is sign(x) (wrong - (1 - wrong) e) / (1 + e). For targets 0 and
+ * 1 no term cancels another, however confident or wrong the model is.
  */
 #ifndef T
 #error "elementwise.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
-/* One register: returns the losses and sets the derivatives. */
-INLINE vec
-sigmoid_lanes(vec x, vec target, vec *derivative)
+/* Losses and slopes (NULL: not wanted) of 4 registers. Each step is done for all four before the
+ * next: the steps of one register wait for each other, and a processor looks ahead by little more
+ * than the steps of two. `near`: every |x| is at most NEAR. */
+INLINE void
+sigmoid_group(const vec *x, const vec *target, vec *loss, vec *slope, const int near)
 {
     const vec zero = vset(0), one = vset(1);
-    vec a = vabs(x), e = exp_negative(a), l = log1p_unit(e), rest = one - target;
-    mask negative = vless(x, zero);
-    vec wrong = vselect(negative, target, rest), right = vselect(negative, rest, target);
-    vec slope = vfma(zero - right, e, wrong) / (one + e);
-    *derivative = vsigned(slope, x + zero);                    /* -0 counts as +0 */
-    return vselect(vequal(wrong, zero), l, vfma(wrong, a, l)); /* 0 * inf is 0 here */
+    vec e[4], wrong[4];
+    for (int i = 0; i < 4; i++)
+        e[i] = near ? exp_near(vabs(x[i])) : exp_negative(vabs(x[i]));
+    for (int i = 0; i < 4; i++) {
+        vec l = log1p_unit(e[i]);
+        wrong[i] = vselect(vless(x[i], zero), target[i], one - target[i]);
+        loss[i] = vfma(wrong[i], vabs(x[i]), l);
+        if (!near)
+            loss[i] = vselect(vequal(wrong[i], zero), l, loss[i]);   /* 0 * inf is 0 here */
+    }
+    if (slope)
+        for (int i = 0; i < 4; i++) {
+            vec size = vfma(wrong[i] - one, e[i], wrong[i]) / (one + e[i]);
+            slope[i] = vsigned(size, x[i] + zero);                   /* -0 counts as +0 */
+        }
 }
 
 /* Up to 4 WIDE elements (sums.inc.h). The padding, x = -inf with target 0, has no loss. */
@@ -29,23 +40,33 @@ sigmoid_wides(const T *x, const T *target, T *loss, T *grad, size_t n, vec coeff
               struct F(totals) *sum, const int whole)
 {
     const vec none = vset(-(T)INFINITY), zero = vset(0);
-    for (int h = 0; h < HALVES; h++)
+    for (int h = 0; h < HALVES; h++) {
+        size_t at[4], left[4];
+        vec v[4], t[4], value[4], slope[4];
         for (int i = 0; i < 4; i++) {
-            size_t at = (size_t)(i * WIDE + h * LANES), left = at < n ? n - at : 0;
-            vec slope, v = whole ? vload(x + at) : vload_part(x + at, left, none);
-            vec t = whole ? vload(target + at) : vload_part(target + at, left, zero);
-            vec value = sigmoid_lanes(v, t, &slope);
-            slope = slope * coefficient;
-            if (loss && whole)
-                vstore(loss + at, value);
-            else if (loss)
-                vstore_part(loss + at, left, value);
-            if (grad && whole)
-                vstore(grad + at, slope);
-            else if (grad)
-                vstore_part(grad + at, left, slope);
-            totals_add(sum, h, value);
+            at[i] = (size_t)(i * WIDE + h * LANES), left[i] = at[i] < n ? n - at[i] : 0;
+            v[i] = whole ? vload(x + at[i]) : vload_part(x + at[i], left[i], none);
+            t[i] = whole ? vload(target + at[i]) : vload_part(target + at[i], left[i], zero);
         }
+        /* Where the sum is small no |x| is large, and none is NaN. */
+        vec sizes = (vabs(v[0]) + vabs(v[1])) + (vabs(v[2]) + vabs(v[3]));
+        if (whole && vbits(vless(sizes, vset(NEAR))) == (1u << LANES) - 1)
+            sigmoid_group(v, t, value, grad ? slope : NULL, 1);
+        else
+            sigmoid_group(v, t, value, grad ? slope : NULL, 0);
+        for (int i = 0; i < 4; i++)
+            totals_add(sum, h, value[i]);
+        for (int i = 0; loss && i < 4; i++)
+            if (whole)
+                vstore(loss + at[i], value[i]);
+            else
+                vstore_part(loss + at[i], left[i], value[i]);
+        for (int i = 0; grad && i < 4; i++)
+            if (whole)
+                vstore(grad + at[i], slope[i] * coefficient);
+            else
+                vstore_part(grad + at[i], left[i], slope[i] * coefficient);
+    }
 }
 
 static double sigmoid_losses(const void *x_, const void *target_, void *loss_, void *grad_,

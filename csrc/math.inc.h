@@ -11,6 +11,7 @@
  *    tests/c/test_math.c reads them there.
  * d) Logarithms cut at 3/2: 1 + v = 2^k (1 + f) with f in [-1/4, 1/2]. f is exact for every v,
  *    where a cut at sqrt(2) would round (v - 1)/2 for v < 1/2; the degree is the same for both.
+ *    log1p_unit alone needs no cut.
  */
 #ifndef T
 #error "math.inc.h: define T, SUFFIX and IS_DOUBLE"
@@ -31,6 +32,16 @@ INLINE vec poly(const T *c, int n, vec x)
     for (int i = 3; i < n; i += 2)
         q = vfma(q, square, vset(c[i]));
     return n % 2 ? vfma(q, x, p) : vfma(p, x, q);
+}
+
+/* The same in pairs of neighbours, whose terms for the alternating coefficients of a logarithm have
+ * one sign each: no sum of theirs cancels. */
+INLINE vec poly_pairs(const T *c, int n, vec x, vec square)
+{
+    vec p = n % 2 ? vset(c[0]) : vfma(vset(c[0]), x, vset(c[1]));
+    for (int i = 2 - n % 2; i < n; i += 2)
+        p = vfma(p, square, vfma(vset(c[i]), x, vset(c[i + 1])));
+    return p;
 }
 
 /* How exponentials of a row are scaled. Adding `rounder` to x log2 e leaves the biased exponent of
@@ -62,11 +73,21 @@ INLINE vec exp_bound(vec max, struct exp_scale scale)
     return vset(2) * vpow2(vfma(vmax(scale.low, max), vset(LOG2E), scale.rounder));
 }
 
-/* e^x * 2^(BIAS - N), +0 below the scale's range, NaN for NaN. Needs |N| < 2^21 and x <= max.
+/* e^x times the power of two that `rounder` says, a normal number (exp_scale).
  *
  * x = n ln2 + r, |r| <= ln2/2 (1 + 2^-4), r = exact + low: the first product cancels exactly, and
  * the parts are kept apart until the end, where they are small beside 1. Adding them at once would
- * cost another quarter of an ulp, which is what the loss of two classes has left.
+ * cost another quarter of an ulp, which is what the loss of two classes has left. */
+INLINE vec exp_reduced(vec x, vec rounder)
+{
+    vec t = vfma(x, vset(LOG2E), rounder);
+    vec n = t - rounder;
+    vec exact = vfma(n, vset(-LN2_HI), x), low = n * vset(-LN2_LO), r = exact + low;
+    vec rest = vfma(r * r, poly(EXP, COUNT(EXP), r), low);
+    return (vset(1) + (exact + rest)) * vpow2(t);
+}
+
+/* e^x * 2^(BIAS - N), +0 below the scale's range, NaN for NaN. Needs |N| < 2^21 and x <= max.
  * Largest error, float: 0.887 ulp at 0x1.05095ap+4
  * Largest error, double: 0.944 ulp at -0x1.558c4c608ff98p+9
  * where |x| <= RANGE and the result is normal. Here and below float is measured on every input;
@@ -74,12 +95,7 @@ INLINE vec exp_bound(vec max, struct exp_scale scale)
  * from its whole range, half around the worst found: a larger error is not excluded, but rare. */
 INLINE vec exp_scaled(vec x, struct exp_scale scale)
 {
-    x = vmax(scale.low, x);
-    vec t = vfma(x, vset(LOG2E), scale.rounder);
-    vec n = t - scale.rounder;
-    vec exact = vfma(n, vset(-LN2_HI), x), low = n * vset(-LN2_LO), r = exact + low;
-    vec rest = vfma(r * r, poly(EXP, COUNT(EXP), r), low);
-    return (vset(1) + (exact + rest)) * vpow2(t);
+    return exp_reduced(vmax(scale.low, x), scale.rounder);
 }
 
 /* The same as an unevaluated sum: returns hi, sets lo. The error relative to the result, u = 2^-53:
@@ -108,6 +124,14 @@ INLINE vec exp_negative(vec a)
     return exp_scaled(vset(0) - a, exp_range(vset(0))) * vset(UNSCALE);
 }
 
+/* exp_negative where a <= NEAR: no step for what lies below the normal numbers.
+ * Largest error, float: 0.886 ulp at 0x1.b5c6d4p+4
+ * Largest error, double: 0.944 ulp at 0x1.558c4c608ff98p+9 */
+INLINE vec exp_near(vec a)
+{
+    return exp_reduced(-a, vset(ROUNDER + (T)EXPONENT_BIAS));
+}
+
 /* top + rest + log(1 + f), f in [-1/4, 1/2]; |top| >= |f| or top = 0. `lost` is what the last
  * addition cuts off. */
 INLINE vec log_near(vec top, vec rest, vec f, vec *lost)
@@ -127,16 +151,16 @@ INLINE vec log_parts(vec k, vec f, vec low, vec *lost)
     return log_near(k * vset(LN2_TOP), vfma(k, vset(LN2_REST), low), f, lost);
 }
 
-/* log(1 + v), 0 <= v <= 1, NaN for NaN.
- * Largest error, float: 1.152 ulp at 0x1.eb56a8p-2
- * Largest error, double: 1.158 ulp at 0x1.ff66961fa0d81p-2 */
+/* log(1 + v), 0 <= v <= 1, NaN for NaN: v + v^2 P(v). [0, 1] is as hard for a polynomial as
+ * [-1/4, 1/2] is: both run from u to 2 u, counted from the singularity. The last coefficient, -1/2,
+ * is added alone: with its neighbour it would be rounded once more, near the size of the result.
+ * Largest error, float: 1.055 ulp at 0x1.f3e292p-1
+ * Largest error, double: 1.150 ulp at 0x1.fe31bf1c63dadp-1 */
 INLINE vec log1p_unit(vec v)
 {
-    const vec zero = vset(0);
-    mask small = vless(v, vset((T)0.5));
-    vec lost, half = vfma(v, vset((T)0.5), vset((T)-0.5)); /* 1 + v = 2 (1 + (v - 1)/2), exactly */
-    return log_near(vselect(small, zero, vset(LN2_TOP)), vselect(small, zero, vset(LN2_REST)),
-                    vselect(small, v, half), &lost);
+    enum { LAST = COUNT(LOG1P_UNIT) - 1 };
+    vec square = v * v, p = poly_pairs(LOG1P_UNIT, LAST, v, square);
+    return vfma(square, vfma(v, p, vset(LOG1P_UNIT[LAST])), v);
 }
 
 /* log(1 + v + low) for v > -0.7, low within an ulp of v.

@@ -59,6 +59,10 @@ static const double ROUNDER_f64 = 0x1.8p52;
 static const float RANGE_f32 = 0x1p20f;
 static const double RANGE_f64 = 0x1p40;
 
+/* e^-a is a normal number for a up to here. */
+static const float NEAR_f32 = 87;
+static const double NEAR_f64 = 708;
+
 #define T double
 #define SUFFIX _f64
 #define IS_DOUBLE 1

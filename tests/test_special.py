@@ -284,6 +284,22 @@ def test_special_elements_and_their_neighbours(x, target, loss, grad, dtype, isa
             np.testing.assert_array_max_ulp(g, p, 2)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_elements_do_not_depend_on_their_neighbours(share, dtype, isa, request):
+    """Where all are moderate they take a shorter path: it has the same bits."""
+    rng = np.random.default_rng(request.config.getoption("--seed"))
+    moderate, others = [0.3, -2, 11.5, -21], [80, -86, 90, -100, 707, 709, -740, INF, -INF, NAN]
+    x = np.where(rng.random(6400) < share, rng.choice(others, 6400), rng.choice(moderate, 6400))
+    logits, targets = x.astype(dtype), rng.choice([0, 0.25, 1], 6400).astype(dtype)
+    got = crossent.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
+    for value, target in itertools.product(moderate + others, (0, 0.25, 1)):
+        z, y = np.array([value], dtype), np.array([target], dtype)
+        alone = crossent.sigmoid_cross_entropy_value_and_grad(z, y, reduction="none")
+        same = (targets == y) & ((logits == z) | (np.isnan(logits) & np.isnan(z)))
+        for g, want in zip(got, alone, strict=True):
+            np.testing.assert_array_equal(g[same], np.broadcast_to(want, same.sum()))
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_special_values_of_elementwise_functions(name, dtype, isa):
     function = getattr(crossent, name)

@@ -10,10 +10,11 @@ import argparse
 import sys
 import textwrap
 from collections import namedtuple
+from functools import cache
 from itertools import count, pairwise
 from pathlib import Path
 
-from mpmath import cos, exp, factorial, log, log1p, lu_solve, matrix, mp, mpf, pi
+from mpmath import cos, exp, factorial, log, log1p, lu_solve, matrix, mp, mpf, pi, quad
 
 HEADER = Path(__file__).resolve().parent.parent / "csrc" / "coefficients.h"
 WIDTH = 100
@@ -25,18 +26,28 @@ FORMATS = (
     Format("double", "f64", "", 53, 11, mpf("-57"), 11),
 )
 
-# series(k) is the coefficient of x^k in g.  |series(k)| decreases with k, and |x| < 1 on
-# [low, high], so the terms from k = n on add up to at most |series(n)| |x|^n / (1 - |x|).
-# |weight(x)| increases with |x| on either side of 0.
-Problem = namedtuple("Problem", "name low high series weight about")
+# series(k) is the coefficient of (x - centre)^k in g.  |series(k)| decreases with k, and
+# h = |x - centre| < 1 on [low, high], so the terms from k = n on add up to at most
+# |series(n)| h^n / (1 - h).  |weight(x)| increases with |x| on either side of 0.
+Problem = namedtuple("Problem", "name low high centre series weight about")
 
 EXP_MAX = log(2) / 2 * mpf("1.04")
 WIDEN = mpf("1e-3")
+HALF = mpf(1) / 2
+
+
+@cache
+def log1p_about_half(k):
+    """Coefficient of (x - 1/2)^k in (log(1+x) - x) / x^2 = -int_0^1 (1 - s) / (1 + s x)^2 ds."""
+    size = quad(lambda s: (1 - s) * s**k / (1 + s / 2) ** (k + 2), [0, HALF, 1])
+    return (-1) ** (k + 1) * (k + 1) * size
+
 
 EXP = Problem(
     "EXP",
     -EXP_MAX,
     EXP_MAX,
+    mpf(0),
     lambda k: 1 / factorial(k + 2),
     lambda r: r**2 * exp(-r),
     "e^r ~ 1 + r + r^2 P(r) for |r| <= 1.04 ln(2)/2.",
@@ -44,10 +55,20 @@ EXP = Problem(
 LOG1P = Problem(
     "LOG1P",
     mpf(-1) / 4 - WIDEN,
-    mpf(1) / 2 + WIDEN,
+    HALF + WIDEN,
+    mpf(0),
     lambda k: mpf(-1) ** (k + 1) / (k + 2),
     lambda f: f**2 / log1p(f) if f else mpf(0),
     "log(1+f) ~ f + f^2 P(f) for -1/4 - 0.001 <= f <= 1/2 + 0.001.",
+)
+LOG1P_UNIT = Problem(
+    "LOG1P_UNIT",
+    mpf(0),
+    mpf(1),
+    HALF,
+    log1p_about_half,
+    lambda v: v**2 / log1p(v) if v else mpf(0),
+    "log(1+v) ~ v + v^2 P(v) for 0 <= v <= 1.",
 )
 
 
@@ -67,7 +88,7 @@ def rounded(x, bits):
 
 def expansion(problem, bits):
     """The leading coefficients of g, and a bound for the sum of the terms left out."""
-    x = max(-problem.low, problem.high)
+    x = max(problem.centre - problem.low, problem.high - problem.centre)
     series = []
     for k in count():
         tail = abs(problem.series(k)) * x**k / (1 - x)
@@ -146,7 +167,7 @@ def sample(problem, length, bits):
     """(x, |w(x)|, g(x)) on a grid; the odd number of intervals keeps 0 out of symmetric ones."""
     series, _ = expansion(problem, bits)
     grid = chebyshev_grid(problem.low, problem.high, 32 * length + 33)
-    return [(x, abs(problem.weight(x)), horner(series, x)) for x in grid if x]
+    return [(x, abs(problem.weight(x)), horner(series, x - problem.centre)) for x in grid if x]
 
 
 def rounded_fit(points, length, bits):
@@ -170,24 +191,25 @@ def shifted(coefficients, m):
 def error_bound(problem, coefficients, bits):
     """A proven bound for |w (P - g)| on the whole interval.
 
-    On [a, b] with centre m and half width h, |sum d_k (x - m)^k| <= sum |d_k| h^k, and |w| is
+    On [a, b] with middle m and half width h, |sum d_k (x - m)^k| <= sum |d_k| h^k, and |w| is
     largest at one of the ends because it increases with |x|.
     """
     series, tail = expansion(problem, bits)
-    padded = coefficients + [mpf(0)] * (len(series) - len(coefficients))
+    moved = shifted(coefficients, problem.centre)
+    padded = moved + [mpf(0)] * (len(series) - len(coefficients))
     difference = [p - g for p, g in zip(padded, series, strict=True)]
     grid = chebyshev_grid(problem.low, problem.high, 640)
     bound = mpf(0)
     for a, b in pairwise(grid):
-        local = shifted(difference, (a + b) / 2)
+        local = shifted(difference, (a + b) / 2 - problem.centre)
         largest = horner([abs(d) for d in local], (b - a) / 2) + tail
         bound = max(bound, largest * max(abs(problem.weight(a)), abs(problem.weight(b))))
     return bound
 
 
-def shortest_fit(problem, fmt):
+def shortest_fit(problem, fmt, log_bound):
     """The rounded polynomial of lowest degree whose error is proven to be below the bound."""
-    limit = mpf(2) ** fmt.log_bound
+    limit = mpf(2) ** log_bound
     for length in count(2):
         points = sample(problem, length, fmt.bits)
         if remez(points, length)[1] >= limit:
@@ -252,7 +274,9 @@ def header():
     for fmt in FORMATS:
         lines += [f"/* {fmt.ctype}: u = 2^-{fmt.bits} */", "", *constants(fmt)]
         lines += array(EXP, fmt, exp_fit(fmt))
-        lines += array(LOG1P, fmt, shortest_fit(LOG1P, fmt))
+        lines += array(LOG1P, fmt, shortest_fit(LOG1P, fmt, fmt.log_bound))
+        # 0.1 u: log1p_unit adds its terms with less error than log_near
+        lines += array(LOG1P_UNIT, fmt, shortest_fit(LOG1P_UNIT, fmt, mpf("-3.3") - fmt.bits))
     return "\n".join([*lines, "#endif", ""])
 
 

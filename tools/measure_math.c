@@ -1,7 +1,7 @@
 /* The largest errors of the functions of csrc/math.inc.h, in the lines that stand above them there:
  *
  *   gcc -std=gnu11 -O3 -ffp-contract=off -fno-math-errno -mavx2 -mfma -fopenmp -Icsrc -Itests/c \
- *       tools/measure_math.c -o measure_math -lquadmath -lm
+ *       tools/measure_math.c csrc/options.c -o measure_math -lquadmath -lm
  *   ./measure_math [POINTS]
  *
  * a) float: every argument, against double.

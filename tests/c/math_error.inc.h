@@ -94,6 +94,13 @@ static double OWN(exp_negative_error_)(double a, double low)
     return OWN(in_ulps_)(exp_negative((T)a) - exact, exact);
 }
 
+static double OWN(exp_near_error_)(double a, double low)
+{
+    (void)low;
+    REAL exact = OWN(exact_exp_)(-a, 0);
+    return OWN(in_ulps_)(exp_near((T)a) - exact, exact);
+}
+
 static double OWN(log1p_unit_error_)(double v, double low)
 {
     (void)low;
@@ -128,6 +135,7 @@ static double OWN(log1p_pair_error_)(double v, double low)
 static const struct math_case CASES[] = {
     {"exp_scaled", OWN(exp_scaled_error_), -RANGE, RANGE},
     {"exp_negative", OWN(exp_negative_error_), 0, IS_DOUBLE ? 750 : 110},
+    {"exp_near", OWN(exp_near_error_), 0, NEAR},
     {"log1p_unit", OWN(log1p_unit_error_), 0, 1},
     {"tanh_lanes", OWN(tanh_lanes_error_), -25, 25},
 #if IS_DOUBLE
