@@ -11,18 +11,19 @@
  *     loss  = A q^gamma u + B p^gamma v
  *     slope = B p^gamma (dv + gamma v du) - A q^gamma (du + gamma u dv)
  *
- * a) p^gamma = e^(-gamma u) and q^gamma = e^(-gamma v): right where p or q rounds to 1, and finite for
- *    any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
- * b) All terms have one sign but the two of the slope, of which one is 0 where the target is 0 or 1.
- *    A share A or B of 0 takes nothing, whatever it is a share of.
- * c) A weight multiplies the error of what it weighs and adds its own rounding. So A, B, u and v are
- *    unevaluated sums, and the loss is rounded once. Under a focal factor A and B are rounded.
+ * a) p^gamma = e^(-gamma u) and q^gamma = e^(-gamma v): right where p or q rounds to 1, and
+ *    finite for any gamma >= 0. (Lin et al., 2017, arXiv:1708.02002.)
+ * b) All terms have one sign but the two of the slope, of which one is 0 where the target is 0
+ *    or 1. A share A or B of 0 takes nothing, whatever it is a share of.
+ * c) A weight multiplies the error of what it weighs and adds its own rounding. So A, B, u and
+ *    v are unevaluated sums, and the loss is rounded once. Under a focal factor A and B are
+ *    rounded.
  */
 #ifndef T
 #error "binary.inc.h: include with T = double"
 #endif
 
-/* Of each element in a register; udv = u dv, vdu = v du; u_low, v_low: what rounding cut off u, v. */
+/* Of each element in a register; udv = u dv, vdu = v du; u_low, v_low: what rounding cut off. */
 struct outcome {
     vec p, u, v, u_low, v_low, du, dv, udv, vdu;
 };

@@ -23,8 +23,8 @@ static inline uint32_t bits_of_float(float x)
 }
 
 /* Without a branch, so that loops over them become vectors: the bits are moved to their places in a
- * float, whose exponent is 112 more; numbers below the normal ones lack their leading 1 there, which
- * the subtraction takes away again. */
+ * float, whose exponent is 112 more; numbers below the normal ones lack their leading 1 there,
+ * which the subtraction takes away again. */
 static inline float from_float16(uint16_t half)
 {
     const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, rest = (uint32_t)(half & 0x7fffu) << 13;

@@ -4,8 +4,8 @@
  *    found, and read again from the first-level cache for the exponentials.
  * b) A block uses the largest maximum seen so far. Where a later block raises it, what went before
  *    is scaled by a power of two, exactly, so the result does not depend on where the maximum is.
- * c) Rows of more than SEGMENT classes are cut into segments, each with a scale of its own, which are
- *    joined at the end. Their bounds are fixed, so that threads may share a row.
+ * c) Rows of more than SEGMENT classes are cut into segments, each with a scale of its own,
+ *    which are joined at the end. Their bounds are fixed, so that threads may share a row.
  * d) Rows are contiguous (staged_rows.inc.h makes them so).
  * e) The anchor, one class that is left out of the sum, lies in one group of 4 WIDE classes; only
  *    that group runs the body that masks it.
@@ -251,7 +251,7 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
     join_segments(rows, r, &row, 1);
 }
 
-/* The sum of top - x_j, top the largest logit; before the exponentials, which may take x's place. */
+/* The sum of top - x_j, top the largest logit; before exponentials, which may take x's place. */
 static void row_distances(struct rows *rows, size_t r, struct scratch *scratch)
 {
     const T *x = (const T *)rows->x[r];
@@ -364,9 +364,9 @@ scale_by(T *to, const T *e, size_t n, T pre, T scale, T share, const int twice, 
     }
 }
 
-/* to = e * scale * factor - share. Where scale * factor is below the normal numbers its digits would
- * be lost: half of its exponent is then applied first. That is exact for every e whose product is
- * not 0. */
+/* to = e * scale * factor - share. Where scale * factor is below the normal numbers its digits
+ * would be lost: half of its exponent is then applied first. That is exact for every e whose
+ * product is not 0. */
 static void scale_elements(T *to, const T *e, size_t n, double scale, double factor, double share)
 {
     T pre, rest = split_scale(scale, factor, &pre);

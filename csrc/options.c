@@ -10,7 +10,7 @@
  * soft targets   loss       = s (sum of t_j (x_k - x_j) + T ce) + s lambda lse^2
  *                gradient_j = a s (T + 2 lambda lse) p_j - a s t_j
  *                gradient_k = a s (T p_k - t_k) + 2 a s lambda lse p_k
- *                (class weights are in t; where smoothing weighs whole rows, w stands for s before t)
+ *                (class weights are in t; if smoothing weighs whole rows, w stands for s before t)
  *
  * Hessian        H v = c p o (v - <p, v>) + z p <p, v>    without focal factor
  *                c = a w (labels) or a s T, plus 2 a s lambda lse;    z = 2 a s lambda

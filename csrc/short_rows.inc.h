@@ -262,7 +262,7 @@ static inline vec tile_shares(const struct rows *rows, size_t r0)
     return narrowed(less);
 }
 
-/* What a tile's exponentials, or its logits, become: gradients and probabilities, or log(softmax). */
+/* What a tile's exponentials, or its logits, become: gradients, probabilities, log(softmax). */
 struct F(finish) {
     const T *t;
     vec anchor, own, pre, scale, less, factor, max, log_sum;

@@ -23,7 +23,7 @@
 enum {
     SLAB_ELEMENTS = 1 << 14,    /* a slab is about this large, but at most SLAB_ROWS rows */
     SLAB_ROWS = 256,
-    NEIGHBOURS = 16,            /* rows whose elements share cache lines if the classes come first */
+    NEIGHBOURS = 16,            /* rows whose elements share cache lines if classes come first */
     STAGED_BYTES = 1 << 18,     /* a group of staged rows fits the second-level cache */
     GROUP_BYTES = 1 << 15,      /* a group of long rows fits the first-level cache */
     PARALLEL_ELEMENTS = 1 << 15 /* below this a second thread costs more than it saves */
@@ -448,7 +448,7 @@ static int is_shared(const struct softmax_run *run, size_t slabs)
     return threads > 1 && slabs < 2 * threads;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Writes the rows to contiguous ones, and those to the output. */
 static void write_staged(const struct softmax_run *run, struct rows *rows, struct scratch *scratch)
@@ -619,7 +619,7 @@ static int is_staged(const struct softmax_run *run, const struct crossent_array 
     return half || (run->call->classes > TILE_CLASSES && array->step != (ptrdiff_t)run->size);
 }
 
-/* Rows whose losses are added up in halves: as many as go through the first-level cache together. */
+/* Rows whose losses are added up in halves: as many as go through the first-level cache at once. */
 static size_t unit_rows(const struct softmax_run *run)
 {
     if (run->call->classes <= TILE_CLASSES && !run->general)
@@ -649,7 +649,8 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
     run.general = call->target.data && needs_general_rows(call);
     run.staged_in = !run.general && is_staged(&run, &call->logits);
-    run.staged_out = !run.general && call->output != CROSSENT_NOTHING && is_staged(&run, &call->out);
+    run.staged_out = !run.general && call->output != CROSSENT_NOTHING &&
+                     is_staged(&run, &call->out);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
     run.unit = unit_rows(&run);
     run.group = group_rows(&run);

@@ -12,9 +12,10 @@ INLINE void square_in(const struct rows *rows, size_t r0, size_t lanes, size_t c
     const char *first = rows->x[r0] + (ptrdiff_t)c * rows->x_step;
     const size_t left = rows->classes - c;
     vec v[LANES];
-    for (size_t k = 0; k < LANES; k++)
-        v[k] = k < left ? vload_part((const T *)(first + (ptrdiff_t)k * rows->x_step), lanes, vset(0))
-                        : vset(0);
+    for (size_t k = 0; k < LANES; k++) {
+        const T *from = (const T *)(first + (ptrdiff_t)k * rows->x_step);
+        v[k] = k < left ? vload_part(from, lanes, vset(0)) : vset(0);
+    }
     vtranspose(v);
     for (size_t l = 0; l < lanes; l++)
         vstore_part((T *)rows->exps[r0 + l] + c, left, v[l]);

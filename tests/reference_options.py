@@ -57,7 +57,7 @@ def softmax_cross_entropy(
         mask &= np.moveaxis(np.broadcast_to(class_mask, logits.shape), axis, -1)
     target = np.asarray(target)
     labels = target.dtype.kind in "iub"
-    t = np.eye(classes)[target % classes] if labels else np.moveaxis(target, axis, -1)
+    t = one_hot(target % classes, classes) if labels else np.moveaxis(target, axis, -1)
     options = SimpleNamespace(
         w=per_class(class_weight, classes),
         alpha=per_class(focal_alpha, classes),
@@ -112,6 +112,12 @@ def softmax_cross_entropy(
             for name in ("loss", "loss_terms"):
                 got[name] = got[name].sum() / divisor
     return SimpleNamespace(**got, weight=weight, count=count)
+
+
+def one_hot(labels, classes):
+    t = np.zeros((*labels.shape, classes))
+    np.put_along_axis(t, labels[..., None].astype(np.int64), 1, -1)
+    return t
 
 
 def per_class(values, classes):
