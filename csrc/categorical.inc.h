@@ -181,7 +181,7 @@ static void categorical_task(void *context, size_t begin, size_t end)
     run.typed = run.kernels->f64;
     run.size = sizeof(double);
     run.general = 1;
-    reset_rows(&rows);
+    reset_rows(&rows, GROUP);
     rows.classes = call->classes;
     scratch.shared_target = NULL;
     char *memory = categorical_scratch(&run, &rows, &scratch);

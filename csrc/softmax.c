@@ -186,10 +186,10 @@ static void pad_rows(struct rows *rows)
     }
 }
 
-/* Rows that all take part, with weight 1. */
-static void reset_rows(struct rows *rows)
+/* The first n rows of any group: they all take part, with weight 1. */
+static void reset_rows(struct rows *rows, size_t n)
 {
-    for (size_t i = 0; i < GROUP; i++) {
+    for (size_t i = 0; i < n; i++) {
         rows->source[i] = i;
         rows->weight[i] = rows->sample[i] = rows->upstream[i] = 1;
         rows->weight_low[i] = 0;
@@ -208,7 +208,7 @@ static int all_take_part(const struct softmax_run *run, size_t n, const struct c
     if (n == 0 || call->sample_weight.data || call->class_weight || call->ignored)
         return 0;
     if (rows->altered)
-        reset_rows(rows);
+        reset_rows(rows, GROUP);
     rows->count = n;
     if (!run->labels) {
         memset(rows->label, -1, n * sizeof *rows->label);
@@ -558,8 +558,8 @@ static void softmax_task(void *context, size_t begin, size_t end)
     const struct crossent_softmax *call = run->call;
     struct rows rows;
     struct scratch scratch;
-    memset(rows.t, 0, sizeof rows.t);
-    reset_rows(&rows);
+    memset(rows.t, 0, smaller(run->group, call->rows) * sizeof *rows.t);
+    reset_rows(&rows, smaller(run->group, call->rows));
     rows.smoothing = even_smoothing(call);
     rows.curved = call->hessian.data && !run->general;
     rows.soft = !run->labels && call->target.data && !run->general;
