@@ -10,6 +10,7 @@ time of the processor that counts, with two the time of day.
                                     linear_cross_entropy, 2048 x 512, 128,256 classes
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -339,20 +340,24 @@ def peak_of(run, clock):
     return peak, seconds
 
 
-def main(arguments):
-    if arguments[:1] == ["--here"]:
-        if "--linear" in arguments:
-            return linear()
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("threads", nargs="*", default=["1", "2"], help="default: 1 2")
+    parser.add_argument("--linear", action="store_true", help="the linear layer's loss instead")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.here and arguments.linear:
+        return linear()
+    if arguments.here:
         compare("Softmax regression, SGD", [FEATURES, CLASSES], adam=False)
         compare("One hidden layer of 128, Adam", [FEATURES, HIDDEN, CLASSES], adam=True)
         return held_out()
-    what = [name for name in arguments if name == "--linear"]
-    for threads in [name for name in arguments if name not in what] or ["1", "2"]:
+    for threads in arguments.threads:
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {**os.environ, **dict.fromkeys(names, threads)}
-        command = [sys.executable, __file__, "--here", *what]
+        command = [sys.executable, __file__, "--here", *["--linear"] * arguments.linear]
         subprocess.run(command, env=environment, check=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
