@@ -139,12 +139,9 @@ static void categorical_group(const struct softmax_run *run, size_t row, size_t 
 {
     const struct crossent_softmax *call = run->call;
     struct cursor cursor = cursor_at(call->shape, call->ndim, row);
-    double upstream[GROUP];
     char *target[GROUP];
     gather_rows(run, row, n, &cursor, rows, partial);
-    read_doubles(call, &call->upstream, &cursor, n, 1, upstream);
-    for (size_t r = 0; r < rows->count; r++)
-        rows->upstream[r] = upstream[rows->source[r]];
+    gather_upstream(call, n, &cursor, rows);
     if (is_dense((const struct crossent_categorical *)call)) {
         gather_pointers(call, &call->target, &cursor, n, rows, target);
         for (size_t r = 0; r < rows->count; r++)
@@ -157,11 +154,11 @@ static void categorical_group(const struct softmax_run *run, size_t row, size_t 
 }
 
 /* One row's buffers serve every row of a group, which are worked on one after the other. */
-static char *categorical_scratch(const struct softmax_run *run, struct rows *rows,
+static char *categorical_scratch(struct softmax_run *run, struct rows *rows,
                                  struct scratch *scratch)
 {
     const size_t row = run->call->classes;
-    double *memory = malloc(7 * row * sizeof *memory);
+    double *memory = allocate(run, 7 * row * sizeof *memory);
     for (size_t r = 0; memory && r < GROUP; r++) {
         rows->exps[r] = memory;
         scratch->slope[r] = memory + row;
@@ -174,19 +171,18 @@ static char *categorical_scratch(const struct softmax_run *run, struct rows *row
 
 static void categorical_task(void *context, size_t begin, size_t end)
 {
-    struct softmax_run *shared = context, run = *shared;
-    const struct crossent_softmax *call = run.call;
+    struct softmax_run *shared = context;
+    const struct crossent_softmax *call = shared->call;
+    const struct softmax_run run = {
+        .call = shared->call, .kernels = shared->kernels, .typed = shared->kernels->f64,
+        .size = sizeof(double), .slab = shared->slab, .unit = shared->unit,
+        .labels = shared->labels, .general = 1, .partials = shared->partials};
     struct rows rows;
     struct scratch scratch;
-    run.typed = run.kernels->f64;
-    run.size = sizeof(double);
-    run.general = 1;
     reset_rows(&rows, GROUP);
     rows.classes = call->classes;
     scratch.shared_target = NULL;
-    char *memory = categorical_scratch(&run, &rows, &scratch);
-    if (!memory)
-        shared->no_memory = 1;
+    char *memory = categorical_scratch(shared, &rows, &scratch);
     for (size_t slab = begin; memory && slab < end; slab++) {
         struct partial *partial = &run.partials[slab];
         size_t row = slab * run.slab, last = smaller(row + run.slab, call->rows);

@@ -8,6 +8,7 @@
 #include "crossent.h"
 #include "pairs.h"
 #include "probabilities.h"
+#include "sizes.h"
 
 enum {
     GROUP = 64,        /* rows that go through a kernel together: a multiple of every LANES */
@@ -109,8 +110,8 @@ struct progress {
     int begun;            /* a number has been seen */
 };
 
-static inline size_t block_count(size_t classes) { return (classes + BLOCK - 1) / BLOCK; }
-static inline size_t segment_count(size_t classes) { return (classes + SEGMENT - 1) / SEGMENT; }
+static inline size_t block_count(size_t classes) { return pieces_of(classes, BLOCK); }
+static inline size_t segment_count(size_t classes) { return pieces_of(classes, SEGMENT); }
 
 /* Scratch of one thread. */
 struct scratch {

@@ -6,6 +6,7 @@
 
 #include "dispatch.h"
 #include "parallel.h"
+#include "sizes.h"
 #include "train_kernels.h"
 
 enum {
@@ -21,9 +22,6 @@ struct task {
     char *to;                    /* what x_task adds to: (rows, features), or its transpose */
     atomic_int failed;
 };
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t pieces_of(size_t n, size_t size) { return (n + size - 1) / size; }
 
 static void point_to_rows(const void **rows, const char *first, size_t n, size_t bytes)
 {
@@ -72,7 +70,7 @@ static void logits_task(void *task_, size_t begin, size_t end)
     const void **rows = scratch_of(task, l->by_columns ? l->rows : CLASS_BLOCK,
                                    l->by_columns ? 0 : CLASS_BLOCK * l->rows, &z);
     for (size_t block = begin; rows && block < end; block++) {
-        size_t first = block * CLASS_BLOCK, n = least(CLASS_BLOCK, l->classes - first);
+        size_t first = block * CLASS_BLOCK, n = smaller(CLASS_BLOCK, l->classes - first);
         if (!l->by_columns) {
             logits_by_rows(task, first, n, rows, z);
             continue;
@@ -98,7 +96,7 @@ static void weight_task(void *task_, size_t begin, size_t end)
     char *unused;
     const void **rows = scratch_of(task, l->rows, 0, &unused);
     for (size_t block = begin; rows && block < end; block++) {
-        size_t first = block * CLASS_BLOCK, n = least(CLASS_BLOCK, l->classes - first);
+        size_t first = block * CLASS_BLOCK, n = smaller(CLASS_BLOCK, l->classes - first);
         const char *delta = (const char *)l->logits + first * size;
         struct product product = {.k = l->rows, .a = rows, .transposed = 1,
                                   .accumulate = l->accumulate};
@@ -135,7 +133,7 @@ static void x_task(void *task_, size_t begin, size_t end)
     char *z;
     const void **rows = scratch_of(task, m, l->by_columns ? CLASS_BLOCK * l->rows : 0, &z);
     for (size_t first = 0; rows && first < l->classes; first += CLASS_BLOCK) {
-        size_t k = least(CLASS_BLOCK, l->classes - first);
+        size_t k = smaller(CLASS_BLOCK, l->classes - first);
         const char *delta = (const char *)l->logits + first * size;
         struct product product = {.m = m, .n = n, .k = k, .a = rows, .a_stride = l->classes,
                                   .b_stride = n, .c = task->to, .c_stride = n,
@@ -150,7 +148,7 @@ static void x_task(void *task_, size_t begin, size_t end)
                       l->classes * size);
         for (size_t piece = begin; piece < end; piece++) {
             size_t i = piece % down * ROW_PIECE, j = piece / down * panel;
-            matrix_block(&l->matrix, &product, i, least(m, i + ROW_PIECE), j, least(n, j + panel));
+            matrix_block(&l->matrix, &product, i, smaller(m, i + ROW_PIECE), j, smaller(n, j + panel));
         }
     }
     free(rows);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "parallel.h"
+#include "sizes.h"
 #include "train_kernels.h"
 
 enum {
@@ -28,10 +29,6 @@ static int uses_blas(const struct matrix_context *context, const struct product 
     return context->blas.sgemm && p->a_stride && matrix_suits_blas(context, p->n, p->k);
 }
 
-static size_t pieces_of(size_t n, size_t size) { return (n + size - 1) / size; }
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
 struct run {
     const struct matrix_context *context;
     const struct product *product;
@@ -46,8 +43,8 @@ static void own_task(void *run_, size_t begin, size_t end)
     size_t down = pieces_of(p->m, run->rows);
     for (size_t piece = begin; piece < end; piece++) {
         size_t i = piece % down * run->rows, j = piece / down * run->columns;
-        run->context->kernels->multiply(p, i, least(p->m, i + run->rows), j,
-                                        least(p->n, j + run->columns));
+        run->context->kernels->multiply(p, i, smaller(p->m, i + run->rows), j,
+                                        smaller(p->n, j + run->columns));
     }
 }
 
@@ -86,7 +83,7 @@ static void blas_task(void *run_, size_t begin, size_t end)
     size_t down = pieces_of(p->m, run->rows);
     for (size_t piece = begin; piece < end; piece++) {
         size_t i = piece % down * run->rows, j = piece / down * run->columns;
-        gemm(run, i, j, (int)least(run->rows, p->m - i), (int)least(run->columns, p->n - j));
+        gemm(run, i, j, (int)smaller(run->rows, p->m - i), (int)smaller(run->columns, p->n - j));
     }
 }
 

@@ -25,21 +25,24 @@
 
 #include "pairs.h"
 
+/* Contiguous rows of the logits' type, of 32 or 64 bits. */
+static int like_logits(const struct crossent_softmax *call, const struct crossent_array *array)
+{
+    ptrdiff_t size = call->logits.dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
+    return array->data && array->dtype == call->logits.dtype && array->dtype <= CROSSENT_F64 &&
+           array->step == size;
+}
+
 /* A diagonal of the Hessian that the rows of labels write beside their gradient. */
 static int plain_hessian(const struct crossent_softmax *call)
 {
-    ptrdiff_t size = call->logits.dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
-    return call->logits.dtype <= CROSSENT_F64 && call->output == CROSSENT_GRADIENT &&
-           call->hessian_rule != CROSSENT_RESIDUAL &&
-           call->hessian.dtype == call->logits.dtype && call->hessian.step == size;
+    return like_logits(call, &call->hessian) && call->output == CROSSENT_GRADIENT &&
+           call->hessian_rule != CROSSENT_RESIDUAL;
 }
 
 int plain_soft(const struct crossent_softmax *call)
 {
-    ptrdiff_t size = call->logits.dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
-    return call->target.data && call->target.dtype == call->logits.dtype &&
-           call->target.dtype <= CROSSENT_F64 && call->target.step == size &&
-           call->label_smoothing == 0 && !call->class_weight && !has_focal(call) &&
+    return like_logits(call, &call->target) && call->label_smoothing == 0 && !call->class_weight && !has_focal(call) &&
            !call->probability.data;
 }
 

@@ -366,7 +366,7 @@ static int run_blocks(struct crossent_sigmoid *call, size_t block,
     run.typed = wide ? kernels->f64 : kernels->f32;
     run.dtype = wide ? CROSSENT_F64 : CROSSENT_F32;
     run.elements = call->rows * call->classes;
-    size_t blocks = (run.elements + block - 1) / block;
+    size_t blocks = pieces_of(run.elements, block);
     if (blocks > sizeof here / sizeof *here)
         run.sums = malloc(blocks * sizeof *run.sums);
     if (!run.sums) {

@@ -11,6 +11,7 @@
 #include "crossent.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,32 +30,6 @@ enum {
     PARALLEL_ELEMENTS = 1 << 15 /* below this a second thread costs more than it saves */
 };
 
-/* A label as int64; what does not fit becomes -1, which no class has. */
-static inline int64_t read_label(const char *p, const enum crossent_dtype dtype)
-{
-    switch (dtype) {
-    case CROSSENT_I8: return *(const int8_t *)p;
-    case CROSSENT_U8: return *(const uint8_t *)p;
-    case CROSSENT_I16: return *(const int16_t *)p;
-    case CROSSENT_U16: return *(const uint16_t *)p;
-    case CROSSENT_I32: return *(const int32_t *)p;
-    case CROSSENT_U32: return *(const uint32_t *)p;
-    case CROSSENT_I64: return *(const int64_t *)p;
-    case CROSSENT_U64: return *(const uint64_t *)p > INT64_MAX ? -1 : (int64_t)*(const uint64_t *)p;
-    default: return -1;
-    }
-}
-
-static void read_labels(char *const *p, enum crossent_dtype dtype, size_t n, int64_t *to)
-{
-    if (dtype == CROSSENT_I64)
-        for (size_t i = 0; i < n; i++)
-            to[i] = read_label(p[i], CROSSENT_I64);
-    else
-        for (size_t i = 0; i < n; i++)
-            to[i] = read_label(p[i], dtype);
-}
-
 struct softmax_run {
     struct crossent_softmax *call;
     const struct kernels *kernels;
@@ -66,219 +41,12 @@ struct softmax_run {
     int staged_in, staged_out;   /* rows go through staged_rows.inc.h */
     int shared;                  /* threads share each row, segment by segment */
     struct partial *partials;    /* one per slab */
-    int no_memory;
+    atomic_int no_memory;
 };
 
-/* ---- which rows take part, and with which weight ------------------------------------------ */
+#include "gather.inc.h"
 
-/* A double of each of n rows, or `none` where the array is absent. */
-static void read_doubles(const struct crossent_softmax *call, const struct crossent_array *array,
-                         const struct cursor *cursor, size_t n, double none, double *to)
-{
-    char *p[GROUP];
-    if (array->data)
-        row_pointers(array, *cursor, call->shape, call->ndim, n, p);
-    for (size_t i = 0; i < n; i++)
-        to[i] = array->data ? *(const double *)p[i] : none;
-}
-
-/* The weight of a row of soft targets: the mean of the class weights under its target. */
-static struct pair soft_weight(const struct crossent_softmax *call, const char *t)
-{
-    struct pair sum = {0, 0}, weighted = {0, 0};
-    for (size_t j = 0; j < call->classes; j++) {
-        struct pair one = {target_at(call, t, j), 0}, weight = {call->class_weight[j], 0};
-        sum = pair_add(sum, one);
-        weighted = pair_add(weighted, pair_product(one, weight));
-    }
-    return sum.hi == 0 ? (struct pair){1, 0} : pair_quotient(weighted, sum);
-}
-
-static void weigh_row(struct rows *rows, size_t i, struct pair class_weight)
-{
-    struct pair weight = pair_product((struct pair){rows->weight[i], 0}, class_weight);
-    rows->weight[i] = pair_value(weight);
-    rows->weight_low[i] = (weight.hi - rows->weight[i]) + weight.lo;
-}
-
-/* Labels and weights of the n rows from `row` on. A row that takes no part has sample weight 0. */
-static void row_weights(const struct softmax_run *run, size_t row, size_t n,
-                        const struct cursor *cursor, struct rows *rows, struct partial *partial)
-{
-    const struct crossent_softmax *call = run->call;
-    char *p[GROUP];
-    for (size_t i = 0; i < n; i++)
-        rows->label[i] = -1;
-    if (run->labels) {
-        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
-        read_labels(p, call->target.dtype, n, rows->label);
-    }
-    read_doubles(call, &call->sample_weight, cursor, n, 1, rows->sample);
-    int soft = !run->labels && call->target.data && call->class_weight;
-    if (soft)
-        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
-    for (size_t i = 0; i < n; i++) {
-        int64_t label = rows->label[i];
-        rows->weight[i] = rows->sample[i];
-        rows->weight_low[i] = 0;
-        if (!(rows->sample[i] >= 0)) {
-            partial_fault(partial, CROSSENT_BAD_WEIGHT, row + i, 0);
-            rows->sample[i] = 0;
-        }
-        if (soft && rows->sample[i] != 0) {
-            weigh_row(rows, i, soft_weight(call, p[i]));
-            rows->sample[i] *= rows->weight[i] != 0;
-        }
-        if (!run->labels || rows->sample[i] == 0)
-            continue;
-        if (is_ignored(call, label)) {
-            rows->sample[i] = 0;
-        } else if (label < 0 || (uint64_t)label >= call->classes) {
-            partial_fault(partial, CROSSENT_BAD_LABEL, row + i, 0);
-            rows->sample[i] = 0;
-        } else if (call->class_weight) {
-            weigh_row(rows, i, (struct pair){call->class_weight[label], 0});
-            if (rows->weight[i] == 0)
-                rows->sample[i] = 0;
-        }
-    }
-}
-
-/* ---- rows that take no part ---------------------------------------------------------------- */
-
-static void fill_row(const struct softmax_run *run, const struct crossent_array *array, char *p,
-                     double value)
-{
-    for (size_t j = 0; j < run->call->classes; j++)
-        run->typed->store(p + (ptrdiff_t)j * array->step, array->dtype, value);
-}
-
-/* Outputs of a row that is not read: gradient 0, loss 0, and no statistics. */
-static void skip_row(const struct softmax_run *run, const struct cursor *cursor)
-{
-    const struct crossent_softmax *call = run->call;
-    const struct crossent_array *wide[] = {&call->out, &call->hessian, &call->target_gradient};
-    const struct crossent_array *narrow[] = {&call->logsumexp, &call->probability, &call->entropy};
-    for (int i = call->accumulate ? 1 : 0; i < 3; i++)
-        if (wide[i]->data)
-            fill_row(run, wide[i], row_of(wide[i], cursor, call->ndim), 0);
-    for (int i = 0; i < 3; i++)
-        if (narrow[i]->data)
-            run->typed->store(row_of(narrow[i], cursor, call->ndim), narrow[i]->dtype, NAN);
-    if (call->loss.data)
-        run->typed->store(row_of(&call->loss, cursor, call->ndim), call->loss.dtype, 0);
-    if (call->argmax.data)
-        *(int64_t *)row_of(&call->argmax, cursor, call->ndim) = -1;
-    if (call->correct.data)
-        *(uint8_t *)row_of(&call->correct, cursor, call->ndim) = 0;
-}
-
-/* ---- a group of rows ----------------------------------------------------------------------- */
-
-/* Repeats the last row up to a whole tile (short_rows.inc.h). */
-static void pad_rows(struct rows *rows)
-{
-    size_t last = rows->count - 1;
-    for (size_t r = rows->count; r < GROUP && r % 16; r++) {
-        rows->x[r] = rows->x[last];
-        rows->anchor[r] = rows->anchor[last];
-        rows->t[r] = rows->t[last];
-    }
-}
-
-/* The first n rows of any group: they all take part, with weight 1. */
-static void reset_rows(struct rows *rows, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        rows->source[i] = i;
-        rows->weight[i] = rows->sample[i] = rows->upstream[i] = 1;
-        rows->weight_low[i] = 0;
-    }
-    rows->altered = 0;
-}
-
-/* Every row takes part, with weight 1: the common case, without a look at each. */
-static int all_take_part(const struct softmax_run *run, size_t n, const struct cursor *cursor,
-                         struct rows *rows)
-{
-    const struct crossent_softmax *call = run->call;
-    const int64_t last_class = (int64_t)call->classes - 1;
-    char *p[GROUP];
-    int64_t outside = 0;                 /* negative if a label is, or is above the last class */
-    if (n == 0 || call->sample_weight.data || call->class_weight || call->ignored)
-        return 0;
-    if (rows->altered)
-        reset_rows(rows, GROUP);
-    rows->count = n;
-    if (!run->labels) {
-        memset(rows->label, -1, n * sizeof *rows->label);
-        memset(rows->anchor, -1, n * sizeof *rows->anchor);
-        return 1;
-    }
-    row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
-    read_labels(p, call->target.dtype, n, rows->label);
-    for (size_t i = 0; i < n; i++)
-        outside |= rows->label[i] | (int64_t)((uint64_t)last_class - (uint64_t)rows->label[i]);
-    memcpy(rows->anchor, rows->label, n * sizeof *rows->anchor);
-    return outside >= 0;
-}
-
-static void those_that_take_part(const struct softmax_run *run, size_t row, size_t n,
-                                 const struct cursor *cursor, struct rows *rows,
-                                 struct partial *partial)
-{
-    const struct crossent_softmax *call = run->call;
-    size_t kept = 0;
-    rows->altered = 1;
-    row_weights(run, row, n, cursor, rows, partial);
-    for (size_t i = 0; i < n; i++) {
-        if (rows->sample[i] == 0) {
-            struct cursor here = cursor_at(call->shape, call->ndim, row + i);
-            skip_row(run, &here);
-            continue;
-        }
-        rows->source[kept] = i;
-        rows->anchor[kept] = rows->label[kept] = rows->label[i];
-        rows->weight[kept] = rows->weight[i];
-        rows->weight_low[kept] = rows->weight_low[i];
-        rows->sample[kept++] = rows->sample[i];
-    }
-    rows->count = kept;
-}
-
-/* Pointers to the rows of an array that may be absent. */
-static void gather_pointers(const struct crossent_softmax *call, const struct crossent_array *array,
-                            const struct cursor *cursor, size_t n, const struct rows *rows,
-                            char **to)
-{
-    char *p[GROUP];
-    if (array->data)
-        row_pointers(array, *cursor, call->shape, call->ndim, n, rows->count == n ? to : p);
-    else
-        memset(to, 0, rows->count * sizeof *to);
-    for (size_t r = 0; array->data && rows->count < n && r < rows->count; r++)
-        to[r] = p[rows->source[r]];
-}
-
-/* Takes those of the n rows from `row` on that take part into `rows`; skips the others. */
-static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
-                        const struct cursor *cursor, struct rows *rows, struct partial *partial)
-{
-    const struct crossent_softmax *call = run->call;
-    if (!all_take_part(run, n, cursor, rows))
-        those_that_take_part(run, row, n, cursor, rows, partial);
-    gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
-    if (rows->soft)
-        gather_pointers(call, &call->target, cursor, n, rows, (char **)rows->t);
-    if (call->output == CROSSENT_NOTHING)
-        return;
-    gather_pointers(call, &call->out, cursor, n, rows, rows->out);
-    rows->out_step = call->out.step;
-    if (rows->curved)
-        gather_pointers(call, &call->hessian, cursor, n, rows, rows->hessian_at);
-    if (!run->general && !run->staged_in && !run->staged_out)
-        memcpy(rows->exps, rows->out, rows->count * sizeof *rows->exps);
-}
+/* ---- a group of rows ------------------------------------------------------------------------ */
 
 /* The statistics of rows with options that act on single elements. */
 static void general_group(const struct softmax_run *run, size_t n, const struct cursor *cursor,
@@ -483,17 +251,6 @@ static void write_group(const struct softmax_run *run, size_t row, struct rows *
     }
 }
 
-static void gather_upstream(const struct crossent_softmax *call, size_t n,
-                            const struct cursor *cursor, struct rows *rows)
-{
-    double upstream[GROUP];
-    if (!call->upstream.data)
-        return;
-    read_doubles(call, &call->upstream, cursor, n, 1, upstream);
-    for (size_t r = 0; r < rows->count; r++)
-        rows->upstream[r] = upstream[rows->source[r]];
-}
-
 static void softmax_group(const struct softmax_run *run, size_t row, size_t n, struct rows *rows,
                           struct scratch *scratch, struct partial *partial)
 {
@@ -529,6 +286,16 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
 
 /* ---- slabs and threads --------------------------------------------------------------------- */
 
+/* malloc; a failure ends the work of all threads. It is noted by those that fail alone, as a thread
+ * that wrote "none" might overwrite another's failure. */
+static void *allocate(struct softmax_run *run, size_t bytes)
+{
+    void *memory = malloc(bytes);
+    if (!memory)
+        atomic_store(&run->no_memory, 1);
+    return memory;
+}
+
 /* Memory for the rows of a group: of the general path, or staged. */
 static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scratch *scratch)
 {
@@ -536,11 +303,11 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
     size_t row_bytes = call->classes * run->size;
     if (run->general || call->classes > TILE_CLASSES)
         row_bytes = (row_bytes + 63) / 64 * 64;
-    int needed = run->general ? 5 : run->staged_in || run->staged_out;
-    char *memory = needed ? malloc(run->group * row_bytes * (size_t)needed) : NULL;
-    run->no_memory |= needed && !memory;
-    for (size_t r = 0; memory && r < run->group; r++) {
-        char *row = memory + r * row_bytes * (size_t)needed;
+    const size_t needed = run->general ? 5 : run->staged_in || run->staged_out;
+    const size_t group = smaller(run->group, call->rows);
+    char *memory = needed ? allocate(run, group * row_bytes * needed) : NULL;
+    for (size_t r = 0; memory && r < group; r++) {
+        char *row = memory + r * row_bytes * needed;
         rows->exps[r] = row;
         if (run->general) {
             scratch->staged[r] = row + row_bytes;
@@ -556,10 +323,11 @@ static void softmax_task(void *context, size_t begin, size_t end)
 {
     struct softmax_run *run = context;
     const struct crossent_softmax *call = run->call;
+    const size_t group = smaller(run->group, call->rows);
     struct rows rows;
     struct scratch scratch;
-    memset(rows.t, 0, smaller(run->group, call->rows) * sizeof *rows.t);
-    reset_rows(&rows, smaller(run->group, call->rows));
+    memset(rows.t, 0, group * sizeof *rows.t);
+    reset_rows(&rows, group);
     rows.smoothing = even_smoothing(call);
     rows.curved = call->hessian.data && !run->general;
     rows.soft = !run->labels && call->target.data && !run->general;
@@ -571,11 +339,9 @@ static void softmax_task(void *context, size_t begin, size_t end)
     scratch.factors = NULL;
     scratch.parts = NULL;
     if (call->classes > BLOCK)
-        scratch.factors = malloc(run->group * block_count(call->classes) * sizeof(double));
-    run->no_memory |= call->classes > BLOCK && !scratch.factors;
+        scratch.factors = allocate(run, group * block_count(call->classes) * sizeof(double));
     if (run->shared)
-        scratch.parts = malloc(segment_count(call->classes) * sizeof *scratch.parts);
-    run->no_memory |= run->shared && !scratch.parts;
+        scratch.parts = allocate(run, segment_count(call->classes) * sizeof *scratch.parts);
     for (size_t slab = begin; slab < end; slab++)
         run->partials[slab] = (struct partial){.fault_row = SIZE_MAX};
     const size_t last = smaller(end * run->slab, call->rows);
@@ -655,7 +421,7 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.unit = unit_rows(&run);
     run.group = group_rows(&run);
 
-    size_t slabs = (call->rows + run.slab - 1) / run.slab;
+    size_t slabs = pieces_of(call->rows, run.slab);
     if (slabs > sizeof here / sizeof *here)
         run.partials = malloc(slabs * sizeof *run.partials);
     if (!run.partials)

@@ -7,6 +7,7 @@
 
 #include "dispatch.h"
 #include "parallel.h"
+#include "sizes.h"
 #include "train_data.h"
 #include "train_kernels.h"
 
@@ -15,9 +16,6 @@ enum {
     BLOCK_ELEMENTS = 1 << 13,     /* ... and activates so many */
     PARALLEL_PARAMETERS = 1 << 16 /* below this a second thread costs more than it saves */
 };
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t greatest(size_t a, size_t b) { return a > b ? a : b; }
 
 /* ---- the workspace ----------------------------------------------------------------------- */
 
@@ -65,8 +63,6 @@ static void *carve(struct arena *arena, size_t bytes)
     return p;
 }
 
-static size_t block_count_of(size_t n) { return (n + BLOCK_PARAMETERS - 1) / BLOCK_PARAMETERS; }
-
 static void carve_work(struct train_work *work, const struct train_net *net, struct arena *arena)
 {
     size_t batch = work->batch, size = work->size, widest = 0, largest = 0, blocks = 0;
@@ -83,10 +79,10 @@ static void carve_work(struct train_work *work, const struct train_net *net, str
             o.rows[r] = o.next + r * layer->out * size;
         if (arena->base)
             work->outputs[l] = o;
-        widest = greatest(widest, layer->out);
-        largest = l ? greatest(largest, layer->in * layer->out) : 0;
-        blocks += block_count_of(layer->in * layer->out) + (layer->bias != NULL);
-        blocks += layer->bias ? block_count_of(layer->out) : 0;
+        widest = larger(widest, layer->out);
+        largest = l ? larger(largest, layer->in * layer->out) : 0;
+        blocks += pieces_of(layer->in * layer->out, BLOCK_PARAMETERS) + (layer->bias != NULL);
+        blocks += layer->bias ? pieces_of(layer->out, BLOCK_PARAMETERS) : 0;
     }
     work->x = carve(arena, batch * net->layer[0].in * size);
     work->x_rows = carve(arena, batch * sizeof *work->x_rows);
@@ -95,7 +91,7 @@ static void carve_work(struct train_work *work, const struct train_net *net, str
     work->delta[0] = carve(arena, batch * widest * size);
     work->delta[1] = carve(arena, batch * widest * size);
     work->transposed = carve(arena, largest * size);
-    work->target = carve(arena, batch * greatest(1, net->layer[net->layers - 1].out) * 8);
+    work->target = carve(arena, batch * larger(1, net->layer[net->layers - 1].out) * 8);
     work->order = carve(arena, batch * sizeof *work->order);
     work->weight = carve(arena, batch * sizeof *work->weight);
     work->block = carve(arena, blocks * sizeof *work->block);
@@ -110,7 +106,7 @@ static void list_blocks(struct train_work *work, const struct train_net *net)
             work->parameters += n;
             for (size_t first = 0; first < n; first += BLOCK_PARAMETERS)
                 work->block[work->blocks++] = (struct block){
-                    &net->layer[l], is_bias, first, least(BLOCK_PARAMETERS, n - first)};
+                    &net->layer[l], is_bias, first, smaller(BLOCK_PARAMETERS, n - first)};
         }
 }
 
@@ -125,7 +121,7 @@ static struct matrix_context matrix_of(const struct train_net *net)
 static int suits_blas(const struct matrix_context *matrix, const struct train_layer *layer,
                       size_t batch)
 {
-    return matrix_suits_blas(matrix, layer->out, greatest(layer->in, batch));
+    return matrix_suits_blas(matrix, layer->out, larger(layer->in, batch));
 }
 
 struct train_work *train_work_new(const struct train_net *net, size_t batch)
@@ -180,7 +176,7 @@ struct activation_run {
 static void activation_task(void *run_, size_t begin, size_t end)
 {
     const struct activation_run *run = run_;
-    size_t first = begin * BLOCK_ELEMENTS, n = least(run->n, end * BLOCK_ELEMENTS) - first;
+    size_t first = begin * BLOCK_ELEMENTS, n = smaller(run->n, end * BLOCK_ELEMENTS) - first;
     size_t at = first * run->size;
     if (run->grad)
         run->kernels->differentiate(run->f, run->before + at, run->after + at, run->grad + at, n);
@@ -196,7 +192,7 @@ static void activate_layer(const struct train_work *work, const struct train_lay
                                  rows * layer->out, work->size};
     if (layer->activation == TRAIN_IDENTITY)
         return;
-    parallel_for((run.n + BLOCK_ELEMENTS - 1) / BLOCK_ELEMENTS, work->matrix.threads,
+    parallel_for(pieces_of(run.n, BLOCK_ELEMENTS), work->matrix.threads,
                  activation_task, &run);
 }
 
@@ -584,13 +580,13 @@ static int one_step(struct train_run *run)
 {
     struct train_sums sums = {0};
     size_t position = run->position, rows = run->batch * run->accumulate;
-    size_t end = position + least(rows, run->length - position);
+    size_t end = position + smaller(rows, run->length - position);
     double rate = run->rates[position / rows];
     int status = CROSSENT_OK;
     for (size_t done = 0; position < end; done++) {
-        size_t n = least(run->batch, end - position);
+        size_t n = smaller(run->batch, end - position);
         uint64_t stream = random_stream(~run->seed, run->step * run->accumulate + done);
-        size_t next = least(run->batch, run->length - position - n);
+        size_t next = smaller(run->batch, run->length - position - n);
         status = one_batch(run, run->order + position, n, next, &stream, &sums);
         if (status != CROSSENT_OK)
             return status;
@@ -638,7 +634,7 @@ static void scale_gradient(const struct train_work *work, char *grad, size_t n, 
 int train_gradients(struct train_run *run)
 {
     for (size_t at = 0; at < run->length; at += run->batch) {
-        size_t n = least(run->batch, run->length - at);
+        size_t n = smaller(run->batch, run->length - at);
         int status = one_batch(run, run->order + at, n, 0, NULL, &run->sums);
         if (status != CROSSENT_OK)
             return status;

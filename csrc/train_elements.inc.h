@@ -14,21 +14,6 @@ static inline vec sigmoid_of(vec x)
     return vselect(vless(x, vset(0)), e, one) / (one + e);
 }
 
-/* -m / (2 + m) with m = e^-2|x| - 1, which keeps its digits where |x| is small: m is put together
- * as 2^n (e^r - 1) + (2^n - 1), and n = 0 there. Beyond 32 the result is 1 to the last digit. */
-static inline vec tanh_of(vec x)
-{
-    const vec one = vset(1), rounder = vset(ROUNDER);
-    vec a = vset(-2) * vabs(x), least = vset(-64);
-    a = vselect(vless(a, least), least, a);                     /* NaN stays */
-    vec n = vfma(a, vset(LOG2E), rounder) - rounder;
-    vec exact = vfma(n, vset(-LN2_HI), a), low = n * vset(-LN2_LO), r = exact + low;
-    vec rest = vfma(r * r, poly(EXP, COUNT(EXP), r), low), power;
-    power = vpow2(n + vset(ROUNDER + (T)EXPONENT_BIAS));
-    vec m = vfma(power, exact + rest, power - one);
-    return vsigned((vset(0) - m) / (vset(2) + m), x);
-}
-
 /* sqrt(2/pi), and 0.044715 times it. */
 #define GELU_1 ((T)0x1.9884533d43651p-1)
 #define GELU_3 ((T)0x1.2444f2a4d8b4bp-5)
@@ -39,7 +24,7 @@ activation_of(const enum train_activation activation, vec x)
 {
     switch (activation) {
     case TRAIN_RELU: return vselect(vless(x, vset(0)), vset(0), x);    /* NaN stays */
-    case TRAIN_TANH: return tanh_of(x);
+    case TRAIN_TANH: return tanh_lanes(x);
     case TRAIN_SIGMOID: return sigmoid_of(x);
     case TRAIN_GELU: {
         vec u = x * vfma(x * x, vset(GELU_3), vset(GELU_1));

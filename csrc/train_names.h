@@ -31,7 +31,6 @@ enum { COLUMN_GROUP = 5, COLUMN_REGISTERS = VECTOR_REGISTERS / 8, NARROW = 11 };
 #define multiply_columns F(multiply_columns)
 #define transpose_matrix F(transpose_matrix)
 #define sigmoid_of F(sigmoid_of)
-#define tanh_of F(tanh_of)
 #define activation_of F(activation_of)
 #define slope_of F(slope_of)
 #define activate_with F(activate_with)

@@ -7,10 +7,7 @@
 #include <stdint.h>
 
 #include "crossent.h"
-
-static inline size_t at_least_one(size_t n) { return n ? n : 1; }
-
-static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+#include "sizes.h"
 
 struct cursor {
     size_t index[CROSSENT_MAX_DIMS];

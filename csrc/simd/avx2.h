@@ -12,7 +12,6 @@ typedef __m256d vec_f64;
 typedef __m256d mask_f64;
 enum { LANES_f32 = 8, LANES_f64 = 4, PARTS_f32 = 2, PARTS_f64 = 1 };
 
-static inline void vfence(void) { _mm_sfence(); }
 
 /* Lane i is all ones where i < n. */
 static inline __m256i first_f32(size_t n)
@@ -30,7 +29,6 @@ static inline vec_f32 vset_f32(float x) { return _mm256_set1_ps(x); }
 static inline vec_f32 vlanes_f32(void) { return _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7); }
 static inline vec_f32 vload_f32(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vstore_f32(float *p, vec_f32 v) { _mm256_storeu_ps(p, v); }
-static inline void vstream_f32(float *p, vec_f32 v) { _mm256_stream_ps(p, v); }
 static inline vec_f32 vload_part_f32(const float *p, size_t n, vec_f32 fill)
 {
     __m256i m = first_f32(n);
@@ -107,7 +105,6 @@ static inline vec_f64 vset_f64(double x) { return _mm256_set1_pd(x); }
 static inline vec_f64 vlanes_f64(void) { return _mm256_setr_pd(0, 1, 2, 3); }
 static inline vec_f64 vload_f64(const double *p) { return _mm256_loadu_pd(p); }
 static inline void vstore_f64(double *p, vec_f64 v) { _mm256_storeu_pd(p, v); }
-static inline void vstream_f64(double *p, vec_f64 v) { _mm256_stream_pd(p, v); }
 static inline vec_f64 vload_part_f64(const double *p, size_t n, vec_f64 fill)
 {
     __m256i m = first_f64(n);

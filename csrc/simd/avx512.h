@@ -12,7 +12,6 @@ typedef __m512d vec_f64;
 typedef __mmask8 mask_f64;
 enum { LANES_f32 = 16, LANES_f64 = 8, PARTS_f32 = 2, PARTS_f64 = 1 };
 
-static inline void vfence(void) { _mm_sfence(); }
 
 /* Bit i is set where i < n. */
 static inline __mmask16 first_f32(size_t n)
@@ -28,7 +27,6 @@ static inline vec_f32 vlanes_f32(void)
 }
 static inline vec_f32 vload_f32(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vstore_f32(float *p, vec_f32 v) { _mm512_storeu_ps(p, v); }
-static inline void vstream_f32(float *p, vec_f32 v) { _mm512_stream_ps(p, v); }
 static inline vec_f32 vload_part_f32(const float *p, size_t n, vec_f32 fill)
 {
     return _mm512_mask_loadu_ps(fill, first_f32(n), p);
@@ -117,7 +115,6 @@ static inline vec_f64 vset_f64(double x) { return _mm512_set1_pd(x); }
 static inline vec_f64 vlanes_f64(void) { return _mm512_setr_pd(0, 1, 2, 3, 4, 5, 6, 7); }
 static inline vec_f64 vload_f64(const double *p) { return _mm512_loadu_pd(p); }
 static inline void vstore_f64(double *p, vec_f64 v) { _mm512_storeu_pd(p, v); }
-static inline void vstream_f64(double *p, vec_f64 v) { _mm512_stream_pd(p, v); }
 static inline vec_f64 vload_part_f64(const double *p, size_t n, vec_f64 fill)
 {
     return _mm512_mask_loadu_pd(fill, first_f64(n), p);

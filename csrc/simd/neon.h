@@ -22,7 +22,6 @@ typedef float64x2_t vec_f64;
 typedef uint64x2_t mask_f64;
 enum { LANES_f32 = 4, LANES_f64 = 2, PARTS_f32 = 2, PARTS_f64 = 1 };
 
-static inline void vfence(void) {}
 
 static inline vec_f32 vset_f32(float x) { return vdupq_n_f32(x); }
 static inline vec_f32 vlanes_f32(void)
@@ -32,7 +31,6 @@ static inline vec_f32 vlanes_f32(void)
 }
 static inline vec_f32 vload_f32(const float *p) { return vld1q_f32(p); }
 static inline void vstore_f32(float *p, vec_f32 v) { vst1q_f32(p, v); }
-static inline void vstream_f32(float *p, vec_f32 v) { vst1q_f32(p, v); }
 static inline vec_f32 vload_part_f32(const float *p, size_t n, vec_f32 fill)
 {
     if (n > 3) return vld1q_f32(p);
@@ -114,7 +112,6 @@ static inline vec_f64 vlanes_f64(void)
 }
 static inline vec_f64 vload_f64(const double *p) { return vld1q_f64(p); }
 static inline void vstore_f64(double *p, vec_f64 v) { vst1q_f64(p, v); }
-static inline void vstream_f64(double *p, vec_f64 v) { vst1q_f64(p, v); }
 static inline vec_f64 vload_part_f64(const double *p, size_t n, vec_f64 fill)
 {
     if (n > 1) return vld1q_f64(p);

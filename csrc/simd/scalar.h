@@ -13,7 +13,6 @@ typedef double vec_f64;
 typedef int mask_f64;
 enum { LANES_f32 = 1, LANES_f64 = 1, PARTS_f32 = 1, PARTS_f64 = 1 };
 
-static inline void vfence(void) {}
 
 static inline uint32_t word_f32(float x)
 {
@@ -44,7 +43,6 @@ static inline vec_f32 vset_f32(float x) { return x; }
 static inline vec_f32 vlanes_f32(void) { return 0; }
 static inline vec_f32 vload_f32(const float *p) { return *p; }
 static inline void vstore_f32(float *p, vec_f32 v) { *p = v; }
-static inline void vstream_f32(float *p, vec_f32 v) { *p = v; }
 static inline vec_f32 vload_part_f32(const float *p, size_t n, vec_f32 fill)
 {
     return n ? *p : fill;
@@ -86,7 +84,6 @@ static inline vec_f64 vset_f64(double x) { return x; }
 static inline vec_f64 vlanes_f64(void) { return 0; }
 static inline vec_f64 vload_f64(const double *p) { return *p; }
 static inline void vstore_f64(double *p, vec_f64 v) { *p = v; }
-static inline void vstream_f64(double *p, vec_f64 v) { *p = v; }
 static inline vec_f64 vload_part_f64(const double *p, size_t n, vec_f64 fill)
 {
     return n ? *p : fill;

@@ -13,13 +13,11 @@ typedef __m128d vec_f64;
 typedef __m128d mask_f64;
 enum { LANES_f32 = 4, LANES_f64 = 2, PARTS_f32 = 2, PARTS_f64 = 1 };
 
-static inline void vfence(void) { _mm_sfence(); }
 
 static inline vec_f64 vset_f64(double x) { return _mm_set1_pd(x); }
 static inline vec_f64 vlanes_f64(void) { return _mm_setr_pd(0, 1); }
 static inline vec_f64 vload_f64(const double *p) { return _mm_loadu_pd(p); }
 static inline void vstore_f64(double *p, vec_f64 v) { _mm_storeu_pd(p, v); }
-static inline void vstream_f64(double *p, vec_f64 v) { _mm_stream_pd(p, v); }
 static inline vec_f64 vload_part_f64(const double *p, size_t n, vec_f64 fill)
 {
     if (n > 1) return _mm_loadu_pd(p);
@@ -148,7 +146,6 @@ static inline vec_f32 vset_f32(float x) { return _mm_set1_ps(x); }
 static inline vec_f32 vlanes_f32(void) { return _mm_setr_ps(0, 1, 2, 3); }
 static inline vec_f32 vload_f32(const float *p) { return _mm_loadu_ps(p); }
 static inline void vstore_f32(float *p, vec_f32 v) { _mm_storeu_ps(p, v); }
-static inline void vstream_f32(float *p, vec_f32 v) { _mm_stream_ps(p, v); }
 static inline vec_f32 vselect_f32(mask_f32 m, vec_f32 a, vec_f32 b)
 {
     return _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b));

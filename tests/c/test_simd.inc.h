@@ -143,16 +143,6 @@ static void OF(test_memory)(void)
         for (int j = 0; j < LANES; j++) wanted[j] = (T)i;
         OF(lanes_exactly)("page", wanted, OF(vload_part)(end, many[i], OF(vset)((T)9)));
     }
-
-    const size_t step = sizeof(vec) / sizeof(T);
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < LANES; i++) data[i] = OF(random_any)();
-        memset(room, 0xa5, sizeof room);
-        OF(vstream)(room + step, OF(vload)(data));
-        vfence();
-        for (int i = 0; i < LANES; i++) OF(exactly)("vstream", i, data[i], room[step + (size_t)i]);
-        OF(guards)("vstream", room, step, LANES);
-    }
 }
 
 /* Every pair of special values meets in every lane. */
