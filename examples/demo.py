@@ -119,14 +119,31 @@ def numpy_sigmoid_loss(logits, target):
 # ---------------------------------------------------------------- the two data sets
 
 
-def digits():
+def digits_data():
     images, labels = load_digits(return_X_y=True)
     x = (images / 16).astype(np.float32)
-    x_train, x_test, y_train, y_test = train_test_split(x, labels, stratify=labels, random_state=0)
+    return train_test_split(x, labels, stratify=labels, random_state=0)
+
+
+def breast_cancer_data():
+    x, y = load_breast_cancer(return_X_y=True)
+    x, y = x.astype(np.float32), y.astype(np.float32)[:, None]  # one column, as the logits have
+    x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y, random_state=0)
+    mean, deviation = x_train.mean(axis=0), x_train.std(axis=0)
+    return (x_train - mean) / deviation, (x_test - mean) / deviation, y_train, y_test
+
+
+def two_layers(inputs, hidden, outputs):
+    """A network with the same first weights at every call."""
+    rng = np.random.default_rng(0)
+    return [Dense(inputs, hidden, rng), Relu(), Dense(hidden, outputs, rng)]
+
+
+def digits():
+    x_train, x_test, y_train, y_test = digits_data()
 
     def run(name, loss_function):
-        rng = np.random.default_rng(0)
-        layers = [Dense(64, 64, rng), Relu(), Dense(64, 10, rng)]
+        layers = two_layers(64, 64, 10)
         curve, seconds = train(
             layers, loss_function, x_train, y_train, epochs=20, batch_size=32, rate=0.1, name=name
         )
@@ -141,15 +158,10 @@ def digits():
 
 
 def breast_cancer():
-    x, y = load_breast_cancer(return_X_y=True)
-    x, y = x.astype(np.float32), y.astype(np.float32)[:, None]  # one column, as the logits have
-    x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y, random_state=0)
-    mean, deviation = x_train.mean(axis=0), x_train.std(axis=0)
-    x_train, x_test = (x_train - mean) / deviation, (x_test - mean) / deviation
+    x_train, x_test, y_train, y_test = breast_cancer_data()
 
     def run(name, loss_function):
-        rng = np.random.default_rng(0)
-        layers = [Dense(30, 16, rng), Relu(), Dense(16, 1, rng)]
+        layers = two_layers(30, 16, 1)
         curve, seconds = train(
             layers, loss_function, x_train, y_train, epochs=20, batch_size=16, rate=0.1, name=name
         )
@@ -168,9 +180,7 @@ def breast_cancer():
 
 def compiled_digits():
     """The digits network three times: the loop above with either loss, and crossent's own loop."""
-    images, labels = load_digits(return_X_y=True)
-    x = (images / 16).astype(np.float32)
-    x_train, x_test, y_train, y_test = train_test_split(x, labels, stratify=labels, random_state=0)
+    x_train, x_test, y_train, y_test = digits_data()
     options = {"epochs": 20, "batch_size": 32}
     results = {}
 
@@ -178,17 +188,15 @@ def compiled_digits():
         ("NumPy", numpy_softmax_loss),
         ("NumPy + crossent loss", crossent.softmax_cross_entropy_value_and_grad),
     ]:
-        rng = np.random.default_rng(0)
-        layers = [Dense(64, 64, rng), Relu(), Dense(64, 10, rng)]
+        layers = two_layers(64, 64, 10)
         clock = perf_counter()
         curve, _ = train(layers, loss, x_train, y_train, rate=0.1, name=name, **options)
         seconds = perf_counter() - clock
         guess = forward(layers, x_test).argmax(axis=1)
         results[name] = seconds, curve[-1], np.mean(guess == y_test)
 
-    rng = np.random.default_rng(0)
-    layers = [Dense(64, 64, rng), Dense(64, 10, rng)]
-    net = Network([(layer.weight, layer.bias) for layer in layers], activation="relu")
+    first, _, last = two_layers(64, 64, 10)
+    net = Network([(layer.weight, layer.bias) for layer in (first, last)], activation="relu")
     clock = perf_counter()
     history = net.fit(x_train, y_train, optimizer=SGD(0.1), **options)
     seconds = perf_counter() - clock

@@ -186,9 +186,13 @@ def test_ctrl_c_stops_between_two_steps():
         os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(0.5, press)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        net.fit(X, y, epochs=10**6, threads=1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and & ignore it
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, y, epochs=10**6, threads=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.perf_counter() - pressed[0] < 0.2
     timer.join()
     steps, per_epoch = net._steps, -(-20000 // 64)

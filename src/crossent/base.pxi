@@ -122,6 +122,19 @@ cdef class _Loss:
                              "there are none); expected at least one, or empty='nan' or 'zero'")
         return weight
 
+    cdef double upstream(self, dict extra) except? -1:
+        """Derivative of what is minimised by the loss; 1 where each row has its own."""
+        if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
+            return 1
+        return number("upstream", extra["upstream"], -1.7976931348623157e308,
+                      1.7976931348623157e308)
+
+    cdef crossent_nonfinite nonfinite(self) noexcept:
+        """What the C core does with logits that are not finite."""
+        if self._nonfinite == 0:
+            return CROSSENT_PROPAGATE
+        return CROSSENT_ZERO if self._nonfinite == 1 else CROSSENT_REPORT
+
     cdef object reduced(self, double total, double divisor):
         if divisor == 0:
             return NAN if self._empty == 0 else 0.0

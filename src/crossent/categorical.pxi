@@ -104,19 +104,11 @@ smoothing_weight, reduction, normalizer, empty, threads
         cdef double divisor
         too_many_dimensions(p)
         cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(p))
-        cdef bint labels = not holds_numbers(y)
         self._shared.prepare(rows, cnp.PyArray_DIM(p, axis))
         call.normalize = self._normalize
         parse_clip(self._clip, (<object>p).dtype, &call.clip_low, &call.clip_high)
-        softmax_shape(rows, p, axis)
-        if labels:
-            check_label_shape(y, p, axis)
-        elif self._shared._ignore is not None:
-            raise ValueError("ignore_index is set but target is probabilities; expected class "
-                             "indices (leave rows out with sample_weight=0)")
+        describe(rows, p, y, axis, self._shared._ignore)
         shape = row_shape(p, axis)
-        view(&rows.logits, p, axis)
-        view(&rows.target, y, -1 if labels else axis)
         if gradient:
             grad = output_array(out, p, y)
             view(&rows.out, grad, axis)
@@ -127,9 +119,7 @@ smoothing_weight, reduction, normalizer, empty, threads
         self._shared.call_options(rows, extra, p, axis, shape, keep)
         divisor = 0
         if rows.rows:
-            merge_softmax(rows)
-            divisor = self._shared.weigh(rows, y, shape)
-            rows.coefficient = 0 if divisor == 0 else self._shared.upstream(extra) / divisor
+            divisor = self._shared.scale(rows, y, shape, extra)
             status = run_categorical(&call)
             if status == CROSSENT_BAD_PROBABILITY:
                 raise bad_probability(p, axis, &call)

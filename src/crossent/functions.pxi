@@ -2,13 +2,6 @@
 import math
 
 
-cdef object in_float32(function, object x, object out, tuple arguments):
-    """A function of 16-bit numbers: computed in float32, rounded once."""
-    cdef cnp.ndarray result = output_array(out, x, None)
-    np.copyto(result, function(x.astype(np.float32), None, *arguments), casting="same_kind")
-    return result if cnp.PyArray_NDIM(result) or out is not None else result[()]
-
-
 cdef bint is_half(cnp.ndarray array) noexcept:
     return cnp.PyArray_ITEMSIZE(array) == 2
 
@@ -21,8 +14,6 @@ def _softmax_like(x, out, axis, log):
     cdef crossent_array *arrays[2]
     cdef int at = normalize_axis(parse_axis(axis), cnp.PyArray_NDIM(z))
     too_many_dimensions(z)
-    if is_half(z):
-        return in_float32(_softmax_like, z, out, (axis, log))
     memset(&call, 0, sizeof(call))
     softmax_shape(&call, z, at)
     call.output = CROSSENT_LOG_SOFTMAX if log else CROSSENT_SOFTMAX
@@ -119,7 +110,6 @@ cdef object weights_of(object b, object shape):
 def _logsumexp_wide(x, axis):
     """logsumexp in float64, whatever the dtype of x."""
     cdef cnp.ndarray z = floating_array(x, "x")
-    z = (<object>z).astype(np.float32) if is_half(z) else z
     axes = summed_axes(axis, cnp.PyArray_NDIM(z))
     if len(axes) == 1:
         too_many_dimensions(z)
@@ -172,7 +162,7 @@ def logsumexp(x, *, axis=-1, b=None, keepdims=False, return_sign=False):
     shape = tuple([1 if d in axes else n for d, n in enumerate(given.shape)])
     if b is not None:
         weights = weights_of(b, given.shape)
-    if is_half(z):
+    if b is not None and is_half(z):
         z = given.astype(np.float32)
     if len(axes) != 1:
         z = axes_last(z, axes)
@@ -247,11 +237,13 @@ def _elementwise(value, out, function):
     cdef crossent_sigmoid call
     cdef int last = cnp.PyArray_NDIM(x) - 1
     too_many_dimensions(x)
+    result = output_array(out, x, None)
     if is_half(x):
-        return in_float32(_elementwise, x, out, (function,))
+        np.copyto(result, _elementwise((<object>x).astype(np.float32), None, function),
+                  casting="same_kind")
+        return result if last >= 0 or out is not None else result[()]
     memset(&call, 0, sizeof(call))
     sigmoid_shape(&call, x)
-    result = output_array(out, x, None)
     view(&call.logits, x, last)
     view(&call.out, result, last)
     call.function = function

@@ -108,8 +108,7 @@ cdef class _BinaryLoss(_Loss):
             self._alpha[1] = number("focal_alpha", given["focal_alpha"], 0, 1)
             self._alpha[0] = 1 - self._alpha[1]
             to.focal_alpha = self._alpha
-        to.nonfinite = (CROSSENT_PROPAGATE if self._nonfinite == 0 else
-                          CROSSENT_ZERO if self._nonfinite == 1 else CROSSENT_REPORT)
+        to.nonfinite = self.nonfinite()
         return 0
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
@@ -161,13 +160,6 @@ cdef class _BinaryLoss(_Loss):
             return loss, grad
         aux.update(count=call.count, weight=call.weight)
         return loss, grad, aux
-
-    @cython.final
-    cdef double upstream(self, dict extra) except? -1:
-        if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
-            return 1
-        return number("upstream", extra["upstream"], -1.7976931348623157e308,
-                      1.7976931348623157e308)
 
     @cython.final
     cdef double weigh(self, crossent_sigmoid *call, cnp.ndarray x, cnp.ndarray y) except? -1:

@@ -71,6 +71,20 @@ cdef int merge_softmax(crossent_softmax *call) noexcept:
     return merge_rows(&call.ndim, call.shape, arrays, 15)
 
 
+cdef bint describe(crossent_softmax *call, cnp.ndarray z, cnp.ndarray y, int axis,
+                   object ignore) except -1:
+    """Shape and place of logits and target; whether the target is class indices."""
+    cdef bint labels = not holds_numbers(y)
+    softmax_shape(call, z, axis)
+    if labels:
+        check_label_shape(y, z, axis)
+    elif ignore is not None:
+        raise _arrays.ignored_probabilities()
+    view(&call.logits, z, axis)
+    view(&call.target, y, -1 if labels else axis)
+    return labels
+
+
 cdef int check(int status, crossent_softmax *call, object target, object rows_shape) except -1:
     """The one place where a status of the C core becomes an exception."""
     if status == CROSSENT_NO_MEMORY:
@@ -136,8 +150,7 @@ threads
         call.z_loss = number("z_loss", given["z_loss"], 0, 1e300)
         call.softcap = optional("softcap", given["softcap"])
         call.temperature = optional("temperature", given["temperature"])
-        call.nonfinite = (CROSSENT_PROPAGATE if self._nonfinite == 0 else
-                          CROSSENT_ZERO if self._nonfinite == 1 else CROSSENT_REPORT)
+        call.nonfinite = self.nonfinite()
         if self._ignore is not None:
             call.ignore = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self._ignore)
             call.ignored = cnp.PyArray_SIZE(self._ignore)
@@ -177,14 +190,7 @@ threads
             call.threads = self._threads
         else:
             self.prepare(&call, cnp.PyArray_DIM(z, axis))
-        softmax_shape(&call, z, axis)
-        labels = not holds_numbers(y)
-        if labels:
-            check_label_shape(y, z, axis)
-        elif self._ignore is not None:
-            raise _arrays.ignored_probabilities()
-        view(&call.logits, z, axis)
-        view(&call.target, y, -1 if labels else axis)
+        labels = describe(&call, z, y, axis, self._ignore)
         if gradient:
             grad = output_array(out, z, y)
             view(&call.out, grad, axis)
@@ -210,9 +216,7 @@ threads
         divisor = call.rows
         call.coefficient = 1
         if call.rows:
-            merge_softmax(&call)
-            divisor = self.weigh(&call, y, rows_shape)
-            call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
+            divisor = self.scale(&call, y, rows_shape, extra)
             status = run_softmax(&call)
             if status:
                 self.finish(status, &call, y, row_shape(z, axis))
@@ -226,11 +230,13 @@ threads
         aux.update(count=call.count, weight=call.weight)
         return loss, grad, aux
 
-    cdef double upstream(self, dict extra) except? -1:
-        if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
-            return 1
-        return number("upstream", extra["upstream"], -1.7976931348623157e308,
-                      1.7976931348623157e308)
+    cdef double scale(self, crossent_softmax *call, cnp.ndarray y, object rows_shape,
+                      dict extra) except? -1:
+        """Sets what derivatives are multiplied by; returns the divisor. All arrays are in place."""
+        merge_softmax(call)
+        cdef double divisor = self.weigh(call, y, rows_shape)
+        call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
+        return divisor
 
     cdef double weigh(self, crossent_softmax *call, cnp.ndarray y, object rows_shape) except? -1:
         """The divisor of the mean; a pass over the labels only where they decide it."""
@@ -411,16 +417,9 @@ threads
         cdef list keep = []
         too_many_dimensions(z)
         cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
-        cdef bint labels = not holds_numbers(y)
         self.prepare(&call, cnp.PyArray_DIM(z, axis))
-        softmax_shape(&call, z, axis)
-        if labels:
-            check_label_shape(y, z, axis)
-        elif self._ignore is not None:
-            raise _arrays.ignored_probabilities()
+        describe(&call, z, y, axis, self._ignore)
         shape = row_shape(z, axis)
-        view(&call.logits, z, axis)
-        view(&call.target, y, -1 if labels else axis)
         view(&call.out, grad, axis)
         call.output = CROSSENT_GRADIENT
         if vector is None:
@@ -436,9 +435,7 @@ threads
         if not call.rows:
             self.divisor(0, 0, 0)
         else:
-            merge_softmax(&call)
-            divisor = self.weigh(&call, y, shape)
-            call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
+            self.scale(&call, y, shape, extra)
             self.finish(run_softmax(&call), &call, y, shape)
         return grad if hess is None else (grad, hess)
 
