@@ -14,28 +14,50 @@
 #error "long_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
-/* The exponentials of up to 4 WIDE classes from the i-th on, added to `sum` but for the class at
- * `skip` of them; `wides`, `whole`, `keep` and `skipping` are constants where this is called. */
-INLINE void
-exp_wides(const T *x, T *e, size_t i, size_t n, T skip, struct exp_scale scale,
-          struct accumulator *sum, const int wides, const int whole, const int keep,
-          const int skipping)
+/* The exponentials of `wides` WIDE classes. */
+INLINE void exp_wides(const T *x, T *e, struct exp_scale scale, const int wides)
 {
-    for (int h = 0; h < HALVES; h++)
-        for (int w = 0; w < wides; w++) {
-            size_t at = (size_t)(w * WIDE + h * LANES), left = at < n ? n - at : 0;
-            const T *from = x + i + at;
-            vec v = exp_scaled(whole ? vload(from) : vload_part(from, left, scale.low), scale);
-            if (whole)
-                __builtin_prefetch(from + AHEAD, 0, 3);
-            if (keep && whole)
-                vstore(e + i + at, v);
-            else if (keep)
-                vstore_part(e + i + at, left, v);
+    const int count = wides * HALVES > 1 ? 2 : 1;   /* registers, step by step */
+    for (int h = 0; h < wides * HALVES; h += count) {
+        vec v[2];
+        for (int i = 0; i < count; i++)
+            v[i] = vmax(scale.low, vload(x + (h + i) * LANES));
+        exps_reduced(v, scale.rounder, count);
+        for (int i = 0; i < count; i++)
+            vstore(e + (h + i) * LANES, v[i]);
+    }
+    for (int w = 0; w < wides; w++)
+        __builtin_prefetch(x + w * WIDE + AHEAD, 0, 3);
+}
+
+/* Adds them, but for the class at `skip` of them. Apart from their computation, for which all
+ * registers are needed. */
+INLINE void sum_wides(struct accumulator *sum, const T *e, T skip, const int wides,
+                      const int skipping)
+{
+    for (int w = 0; w < wides; w++)
+        for (int h = 0; h < HALVES; h++) {
+            T at = (T)(w * WIDE + h * LANES);
+            vec v = vload(e + w * WIDE + h * LANES);
             if (skipping)
-                v = vselect(vequal(vlanes() + vset((T)at), vset(skip)), vset(0), v);
+                v = vselect(vequal(vlanes() + vset(at), vset(skip)), vset(0), v);
             sum_add(sum, h, v);
         }
+}
+
+/* Both for the last n < WIDE classes; `skip` is none of them if it is negative. */
+INLINE void
+exps_left(const T *x, T *e, size_t n, T skip, struct exp_scale scale, struct accumulator *sum,
+          const int keep)
+{
+    for (int h = 0; h < HALVES; h++) {
+        size_t at = (size_t)(h * LANES), left = at < n ? n - at : 0;
+        vec v = exp_scaled(vload_part(x + at, left, scale.low), scale);
+        if (keep)
+            vstore_part(e + at, left, v);
+        mask out = vequal(vlanes() + vset((T)at), vset(skip));
+        sum_add(sum, h, vselect(out, vset(0), v));
+    }
 }
 
 INLINE double
@@ -43,21 +65,24 @@ block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, vec 
            const int keep)
 {
     struct accumulator sum;
+    T buffer[4 * WIDE];
     sum_clear(&sum, bound);
     size_t i = 0;
     for (; i + 4 * WIDE <= n; i += 4 * WIDE) {
+        T *to = keep ? e + i : buffer;
+        exp_wides(x + i, to, scale, 4);
         if (skip - i < 4 * WIDE)
-            exp_wides(x, e, i, 4 * WIDE, (T)(skip - i), scale, &sum, 4, 1, keep, 1);
+            sum_wides(&sum, to, (T)(skip - i), 4, 1);
         else
-            exp_wides(x, e, i, 4 * WIDE, 0, scale, &sum, 4, 1, keep, 0);
+            sum_wides(&sum, to, 0, 4, 0);
     }
-    T at = skip - i < 4 * WIDE ? (T)(skip - i) : -1;
-    switch ((n - i + WIDE - 1) / WIDE) {
-    case 1: exp_wides(x, e, i, n - i, at, scale, &sum, 1, 0, keep, 1); break;
-    case 2: exp_wides(x, e, i, n - i, at, scale, &sum, 2, 0, keep, 1); break;
-    case 3: exp_wides(x, e, i, n - i, at, scale, &sum, 3, 0, keep, 1); break;
-    case 4: exp_wides(x, e, i, n - i, at, scale, &sum, 4, 0, keep, 1); break;
+    for (; i + WIDE <= n; i += WIDE) {
+        T *to = keep ? e + i : buffer;
+        exp_wides(x + i, to, scale, 1);
+        sum_wides(&sum, to, skip - i < WIDE ? (T)(skip - i) : -1, 1, 1);
     }
+    if (i < n)
+        exps_left(x + i, e + i, n - i, skip - i < WIDE ? (T)(skip - i) : -1, scale, &sum, keep);
     return sum_total(&sum, low);
 }
 
@@ -350,13 +375,14 @@ scale_by(T *to, const T *e, size_t n, T pre, T scale, T share, const int twice, 
 {
     const vec s = vset(scale), first = vset(pre), offset = vset(-share);
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        vec v = vload(e + i);
-        if (twice)
-            v = v * first;
-        vstore(to + i, scale_lanes(v, s, offset, less));
-    }
-    if (i < n) {
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        for (size_t k = i; k < i + 2 * LANES; k += LANES) {
+            vec v = vload(e + k);
+            if (twice)
+                v = v * first;
+            vstore(to + k, scale_lanes(v, s, offset, less));
+        }
+    for (; i < n; i += LANES) {
         vec v = vload_part(e + i, n - i, vset(0));
         if (twice)
             v = v * first;
@@ -449,9 +475,24 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
         out[at] = (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
 }
 
+/* Rows of one block, where nothing but a factor and the anchor's entry are to be done. */
+static void write_plain_rows(const struct rows *rows, const double *own)
+{
+    for (size_t r = 0; r < rows->count; r++) {
+        T *out = (T *)rows->out[r];
+        scale_elements(out, (const T *)rows->exps[r], rows->classes, rows->scale[r], 1, 0);
+        out[rows->anchor[r]] = (T)own[r];
+    }
+}
+
 static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                             enum crossent_output output)
 {
+    if (rows->classes <= BLOCK && !rows->curved && !rows->soft && !rows->smoothing.on &&
+        output != CROSSENT_LOG_SOFTMAX) {
+        write_plain_rows(rows, output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p);
+        return;
+    }
     for (size_t r = 0; r < rows->count; r++) {
         if (rows->curved)
             curved_row(rows, r, scratch, rows->hessian[r] * rows->curved_factor,

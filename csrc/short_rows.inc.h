@@ -102,12 +102,15 @@ INLINE void
 tile_exps(T *tile, vec to_anchor, struct exp_scale scale, struct accumulator *sum, const int n,
           const int keep)
 {
-    for (int i = 0; i < n; i++) {
-        vec e = exp_scaled(vload(tile + i * LANES), scale);
-        if (keep)
-            vstore(tile + i * LANES, e);
-        sum_add(sum, 0, vselect(vequal(vset((T)i), to_anchor), vset(0), e));
-    }
+    vec e[4];
+    for (int i = 0; i < n; i++)
+        e[i] = vmax(scale.low, vload(tile + i * LANES));
+    for (int i = 0; i < n; i += 2)
+        exps_reduced(e + i, scale.rounder, n > 1 ? 2 : 1);
+    for (int i = 0; keep && i < n; i++)
+        vstore(tile + i * LANES, e[i]);
+    for (int i = 0; i < n; i++)
+        sum_add(sum, 0, vselect(vequal(vset((T)i), to_anchor), vset(0), e[i]));
 }
 
 INLINE void

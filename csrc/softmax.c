@@ -143,6 +143,8 @@ static void add_losses(const struct softmax_run *run, size_t n, const struct row
     for (size_t at = 0, end; at < n; at = end) {
         size_t begin = r;
         end = smaller(at + run->unit, slab_ends);
+        if (rows->count == n)
+            r = smaller(end, n);
         while (r < rows->count && rows->source[r] < end)
             r++;
         partial_add(partial, loss_sum(rows, begin, r));

@@ -34,9 +34,26 @@ static inline vec_f32 vload_part_f32(const float *p, size_t n, vec_f32 fill)
     __m256i m = first_f32(n);
     return _mm256_blendv_ps(fill, _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m));
 }
+/* In halves: a masked store takes 12 cycles on AMD. */
 static inline void vstore_part_f32(float *p, size_t n, vec_f32 v)
 {
-    _mm256_maskstore_ps(p, first_f32(n), v);
+    __m128 half = _mm256_castps256_ps128(v);
+    if (n >= 8) {
+        _mm256_storeu_ps(p, v);
+        return;
+    }
+    if (n & 4) {
+        _mm_storeu_ps(p, half);
+        half = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)p, half);
+        half = _mm_movehl_ps(half, half);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_ss(p, half);
 }
 static inline vec_f32 vfma_f32(vec_f32 a, vec_f32 b, vec_f32 c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vec_f32 vmax_f32(vec_f32 a, vec_f32 b) { return _mm256_max_ps(a, b); }
@@ -112,7 +129,18 @@ static inline vec_f64 vload_part_f64(const double *p, size_t n, vec_f64 fill)
 }
 static inline void vstore_part_f64(double *p, size_t n, vec_f64 v)
 {
-    _mm256_maskstore_pd(p, first_f64(n), v);
+    __m128d half = _mm256_castpd256_pd128(v);
+    if (n >= 4) {
+        _mm256_storeu_pd(p, v);
+        return;
+    }
+    if (n & 2) {
+        _mm_storeu_pd(p, half);
+        half = _mm256_extractf128_pd(v, 1);
+        p += 2;
+    }
+    if (n & 1)
+        _mm_store_sd(p, half);
 }
 static inline vec_f64 vfma_f64(vec_f64 a, vec_f64 b, vec_f64 c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vec_f64 vmax_f64(vec_f64 a, vec_f64 b) { return _mm256_max_pd(a, b); }
