@@ -393,29 +393,38 @@ static size_t largest(const char *p, enum crossent_dtype dtype, size_t n)
     return best;
 }
 
-/* Rows whose prediction is right: the largest logit is the label's (or the likeliest class's); of a
- * sigmoid, every logit lies on its target's side. */
-static size_t count_correct(const struct train_run *run, size_t n)
+/* An element of a sigmoid's targets that is neither ignored nor missing. */
+static int takes_part(const struct crossent_sigmoid_options *options, double target)
+{
+    for (size_t i = 0; i < options->ignored; i++)
+        if (target == (double)options->ignore[i])
+            return 0;
+    return !(options->missing && isnan(target));
+}
+
+/* Answers and those that are right: of a row, whose largest logit is the label's (or the likeliest
+ * class's); or of each logit of a sigmoid, on its target's side. */
+static void count_answers(const struct train_run *run, size_t n, struct train_sums *sums)
 {
     const struct train_work *work = run->work;
     const char *logits = work->outputs[run->net.layers - 1].next;
-    size_t columns = run->net.layer[run->net.layers - 1].out, correct = 0;
-    for (size_t r = 0; r < n; r++, logits += columns * work->size) {
-        const char *target = work->target + r * target_bytes(&run->data);
-        if (run->loss.elementwise) {
-            size_t right = 0;
-            for (size_t j = 0; j < columns; j++)
-                right += (number_at(logits, run->net.dtype, j) > 0) ==
-                         (number_at(target, run->data.target_dtype, j) > 0.5);
-            correct += right == columns;
-        } else {
-            size_t guess = largest(logits, run->net.dtype, columns);
-            correct += run->data.target_columns
-                           ? guess == largest(target, run->data.target_dtype, columns)
-                           : (int64_t)guess == train_label(&run->data, work->order[r]);
+    enum crossent_dtype dtype = run->net.dtype, target_dtype = run->data.target_dtype;
+    size_t columns = run->net.layer[run->net.layers - 1].out;
+    for (size_t i = 0; run->loss.elementwise && i < n * columns; i++) {
+        double target = number_at(work->target, target_dtype, i);
+        if (takes_part(&run->loss.sigmoid, target)) {
+            sums->answers++;
+            sums->correct += (number_at(logits, dtype, i) > 0) == (target > 0.5);
         }
     }
-    return correct;
+    for (size_t r = 0; !run->loss.elementwise && r < n; r++) {
+        size_t guess = largest(logits + r * columns * work->size, dtype, columns);
+        const char *target = work->target + r * target_bytes(&run->data);
+        sums->answers++;
+        sums->correct += run->data.target_columns
+                             ? guess == largest(target, target_dtype, columns)
+                             : (int64_t)guess == train_label(&run->data, work->order[r]);
+    }
 }
 
 /* ---- backward ---------------------------------------------------------------------------- */
@@ -461,6 +470,7 @@ static void add_sums(struct train_sums *to, const struct train_sums *from)
     to->loss += from->loss;
     to->divisor += from->divisor;
     to->correct += from->correct;
+    to->answers += from->answers;
     to->rows += from->rows;
 }
 
@@ -507,7 +517,7 @@ static int one_batch(struct train_run *run, const size_t *order, size_t rows, si
         return blame(run, n);
     if (status != CROSSENT_OK)
         return status;
-    own.correct = count_correct(run, n);
+    count_answers(run, n, &own);
     backward(&run->net, work, n, sums->rows > 0);
     add_sums(sums, &own);
     return CROSSENT_OK;
@@ -666,7 +676,7 @@ int train_evaluate(struct train_run *run, size_t begin, size_t n, void *out)
         return CROSSENT_OK;
     int status = batch_loss(run, n, rows, NULL, &sums);
     sums.rows = n;
-    sums.correct = count_correct(run, n);
+    count_answers(run, n, &sums);
     add_sums(&run->sums, &sums);
     return status == CROSSENT_BAD_LOGITS ? CROSSENT_OK : status;    /* the loss says it */
 }

@@ -96,7 +96,8 @@ enum train_sampling { TRAIN_ALL, TRAIN_OVER, TRAIN_UNDER, TRAIN_BALANCED };
 
 struct train_sums {
     double loss, divisor;                  /* mean loss = loss / divisor */
-    size_t correct, rows;
+    size_t rows;                           /* that took part */
+    size_t answers, correct;               /* of a sigmoid: one answer for each output */
 };
 
 struct train_work;

@@ -1,7 +1,9 @@
 """The mini-batch loop in plain NumPy and Python: slow, obvious, the judge of the compiled one."""
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit
+
+from . import reference_options
 
 MASK = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -51,16 +53,47 @@ ACTIVATIONS = {
 }
 
 
-def softmax_loss(logits, y):
-    """Row losses and their gradients."""
-    onehot = np.eye(logits.shape[1])[y] if y.ndim == 1 else y
-    return -(onehot * log_softmax(logits, axis=1)).sum(axis=1), softmax(logits, axis=1) - onehot
+def divisor_of(normalizer, weight, count, size):
+    """What the mean of a batch divides by: weights and number of those that take part, or all."""
+    by_name = {None: weight, "weight": weight, "valid": count, "batch": size}
+    return by_name[normalizer] if normalizer in by_name else normalizer
 
 
-def sigmoid_loss(logits, y):
-    y = y.reshape(logits.shape)
-    loss = (np.logaddexp(0, logits) - y * logits).mean(axis=1)
-    return loss, (expit(logits) - y) / logits.shape[1]
+def softmax_loss(normalizer=None, **options):
+    """A function of logits, target and row weights that returns three things: the sum of the
+    losses, its gradient, and what a mean divides by."""
+
+    def loss(logits, y, weight):
+        got = reference_options.softmax_cross_entropy(
+            logits, y, sample_weight=weight, reduction="sum", **options
+        )
+        divisor = divisor_of(normalizer, got.weight, got.count, len(y))
+        return float(got.loss), got.grad.astype(float), float(divisor)
+
+    return loss
+
+
+def sigmoid_loss(normalizer=None, pos_weight=1.0, ignore_index=None, nan_target="propagate",
+                 label_smoothing=0.0, focal_gamma=0.0, focal_alpha=None):  # fmt: skip
+    """The same for independent answers: a q^gamma (-log p) + b p^gamma (-log q), q = 1 - p."""
+
+    def loss(x, y, weight):
+        y = y.reshape(x.shape)
+        weight = np.where(y == ignore_index, 0, weight[:, None])
+        if nan_target == "missing":
+            weight, y = np.where(np.isnan(y), 0, weight), np.nan_to_num(y)
+        y = (1 - label_smoothing) * y + label_smoothing / 2
+        a, b = pos_weight * y, 1 - y
+        if focal_alpha is not None:
+            a, b = focal_alpha * a, (1 - focal_alpha) * b
+        p, q, g = expit(x), expit(-x), focal_gamma
+        minus_log_p, minus_log_q = np.logaddexp(0, -x), np.logaddexp(0, x)
+        losses = a * q**g * minus_log_p + b * p**g * minus_log_q
+        slopes = b * p**g * (p + g * q * minus_log_q) - a * q**g * (q + g * p * minus_log_p)
+        divisor = divisor_of(normalizer, weight.sum(), np.count_nonzero(weight), x.size)
+        return (losses * weight).sum(), slopes * weight, divisor
+
+    return loss
 
 
 def dropout_mask(share, shape, seed, batch_number, layer):
@@ -70,22 +103,22 @@ def dropout_mask(share, shape, seed, batch_number, layer):
 
 
 def gradients(layers, activations, x, y, loss, weight, masks=None):
-    """Sum of weighted losses and its gradients, layer by layer."""
+    """Sum of the losses, its gradients (weight, bias, weight, ...), and what a mean divides by."""
     inputs, befores = [x], []
     for i, (w, b) in enumerate(layers):
         before = inputs[-1] @ w + b
         befores.append(before)
         after = ACTIVATIONS[activations[i]][0](before) if i < len(activations) else before
         inputs.append(after if masks is None or i == len(activations) else after * masks[i])
-    losses, delta = loss(inputs[-1], y)
-    delta, grads = delta * weight[:, None], []
+    total, delta, divisor = loss(inputs[-1], y, weight)
+    grads = []
     for i in reversed(range(len(layers))):
-        grads.insert(0, (inputs[i].T @ delta, delta.sum(axis=0)))
+        grads = [inputs[i].T @ delta, delta.sum(axis=0), *grads]
         if i:
             delta = delta @ layers[i][0].T
             delta = delta if masks is None else delta * masks[i - 1]
             delta = delta * ACTIVATIONS[activations[i - 1]][1](befores[i - 1])
-    return (losses * weight).sum(), grads
+    return total, grads, divisor
 
 
 class Update:
@@ -110,35 +143,41 @@ class Update:
         return p - rate * decay * p - rate * m / (np.sqrt(v) + o.epsilon)
 
 
-def fit(layers, activations, X, y, optimizer, *, loss=softmax_loss, batch_size, epochs=1, seed=0,
+def fit(layers, activations, X, y, optimizer, *, loss=None, batch_size, epochs=1, seed=0,
         accumulate=1, weight=None, dropout=0.0):  # fmt: skip
     """Trains `layers`, a list of [weight, bias], in place; returns the mean loss of each epoch."""
     weight = np.ones(len(X)) if weight is None else weight
-    update, step, losses = Update(optimizer), 0, []
+    loss = softmax_loss() if loss is None else loss
+    update, step, means = Update(optimizer), 0, []
     for epoch in range(epochs):
-        order, total = epoch_order(len(X), seed, epoch), 0.0
-        for begin in range(0, len(X), batch_size * accumulate):
-            rows = order[begin : begin + batch_size * accumulate]
-            masks = None
-            if dropout:
-                assert accumulate == 1
-                masks = [
-                    dropout_mask(dropout, (len(rows), w.shape[1]), seed, step, i)
-                    for i, (w, _) in enumerate(layers[:-1])
-                ]
-            value, grads = gradients(
-                layers, activations, X[rows], y[rows], loss, weight[rows], masks
-            )
-            total += value
-            divisor = weight[rows].sum()
-            grads = [[g / divisor for g in pair] for pair in grads]
-            norm = np.sqrt(sum((g**2).sum() for pair in grads for g in pair))
+        order, epoch_loss, epoch_divisor = epoch_order(len(X), seed, epoch), 0.0, 0.0
+        batches = [order[i : i + batch_size] for i in range(0, len(X), batch_size)]
+        for first in range(0, len(batches), accumulate):
+            total, divisor, grads = 0.0, 0.0, None
+            for k, rows in enumerate(batches[first : first + accumulate]):
+                masks = None
+                if dropout:
+                    masks = [
+                        dropout_mask(
+                            dropout, (len(rows), w.shape[1]), seed, step * accumulate + k, i
+                        )
+                        for i, (w, _) in enumerate(layers[:-1])
+                    ]
+                value, more, part = gradients(
+                    layers, activations, X[rows], y[rows], loss, weight[rows], masks
+                )
+                total, divisor = total + value, divisor + part
+                grads = more if grads is None else [g + m for g, m in zip(grads, more, strict=True)]
+            epoch_loss, epoch_divisor = epoch_loss + total, epoch_divisor + divisor
+            if divisor == 0:
+                continue
+            norm = np.sqrt(sum((g**2).sum() for g in grads)) / divisor
             shorter = min(1, optimizer.clip / norm) if optimizer.clip else 1
             step += 1
-            for i, pair in enumerate(grads):
-                for j, g in enumerate(pair):
-                    layers[i][j] = update(
-                        (i, j), layers[i][j], g * shorter, optimizer.lr, step, j == 0
-                    )
-        losses.append(total / weight.sum())
-    return losses
+            for key, g in enumerate(grads):
+                layer, which = layers[key // 2], key % 2
+                layer[which] = update(
+                    key, layer[which], g * shorter / divisor, optimizer.lr, step, which == 0
+                )
+        means.append(epoch_loss / epoch_divisor)
+    return means

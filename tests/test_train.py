@@ -56,14 +56,18 @@ OPTIMIZERS = {
 
 
 def check_against_plain(rng, optimizer, activation="relu", dtype=np.float64, tolerance=1e-11,
-                        **options):  # fmt: skip
-    X, y = make_data(rng, dtype)
-    net = make_net(rng, dtype=dtype, activation=activation)
+                        y=None, plain_loss=None, outputs=CLASSES, output="softmax", accumulate=1,
+                        sample_weight=None, **options):  # fmt: skip
+    X, labels = make_data(rng, dtype)
+    y = labels if y is None else y
+    net = make_net(rng, (FEATURES, HIDDEN, outputs), dtype, activation=activation, output=output)
     layers = copy_of(net)
+    shared = {"batch_size": 8, "epochs": 3, "seed": 5, "accumulate": accumulate}
     expected = plain_loop.fit(
-        layers, [activation], X.astype(float), y, optimizer, batch_size=8, epochs=3, seed=5
-    )
-    history = net.fit(X, y, optimizer=optimizer, batch_size=8, epochs=3, seed=5, **options)
+        layers, [activation], X.astype(float), y, optimizer, loss=plain_loss, weight=sample_weight,
+        **shared,
+    )  # fmt: skip
+    history = net.fit(X, y, optimizer=optimizer, sample_weight=sample_weight, **shared, **options)
     np.testing.assert_allclose(history.loss, expected, rtol=tolerance)
     assert_same(net, layers, tolerance)
 
@@ -109,18 +113,10 @@ def test_any_depth(widths, rng):
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_sigmoid_losses(outputs, dtype, rng):
-    X, _ = make_data(rng, dtype)
+def test_sigmoids_of_any_width(outputs, dtype, rng):
     y = rng.integers(0, 2, (ROWS, outputs))
-    net = make_net(rng, (FEATURES, HIDDEN, outputs), dtype, output="sigmoid")
-    layers = copy_of(net)
-    expected = plain_loop.fit(
-        layers, ["relu"], X.astype(float), y, SGD(0.1), loss=plain_loop.sigmoid_loss, batch_size=8
-    )
-    history = net.fit(X, y, optimizer=SGD(0.1), batch_size=8, epochs=1)
-    tolerance = 1e-11 if dtype == np.float64 else 1e-5
-    np.testing.assert_allclose(history.loss, expected, rtol=tolerance)
-    assert_same(net, layers, tolerance)
+    check_against_plain(rng, SGD(0.1), **limits(dtype), y=y, outputs=outputs, output="sigmoid",
+                        plain_loss=plain_loop.sigmoid_loss())  # fmt: skip
 
 
 def test_targets_of_the_sigmoid_in_every_dtype_give_the_same_bits(rng):
@@ -176,18 +172,98 @@ def test_weights_are_repetitions(dtype, rng):
     assert_same(net, copy_of(other), 1e-4 if dtype == np.float32 else 1e-9)
 
 
+CLASS_WEIGHT = [1.0, 2.0, 0.5, 0.0, 3.0]
 LOSSES = {
+    "plain": {},
     "label_smoothing": {"label_smoothing": 0.1},
-    "class_weight": {"class_weight": [1.0, 2.0, 0.5, 0.0, 3.0]},
-    "smoothed_and_weighted": {"label_smoothing": 0.1, "class_weight": [1.0, 2.0, 0.5, 0.0, 3.0]},
+    "off_target": {"label_smoothing": 0.1, "smoothing": "off_target"},
+    "class_weight": {"class_weight": CLASS_WEIGHT},
+    "smoothed_and_weighted": {"label_smoothing": 0.1, "class_weight": CLASS_WEIGHT},
+    "smoothed_by_target": {
+        "label_smoothing": 0.1, "class_weight": CLASS_WEIGHT, "smoothing_weight": "target",
+    },
     "ignore_index": {"ignore_index": 2},
+    "ignore_two": {"ignore_index": (0, 2), "class_weight": CLASS_WEIGHT},
     "focal": {"focal_gamma": 2.0, "focal_alpha": [1.0, 2.0, 0.5, 1.0, 3.0]},
     "z_loss": {"z_loss": 0.01},
     "softcap": {"softcap": 2.0, "temperature": 0.7},
-    "valid": {"normalizer": "valid", "ignore_index": 2},
+    "many": {
+        "label_smoothing": 0.1, "class_weight": CLASS_WEIGHT, "ignore_index": 2,
+        "focal_gamma": 1.5, "z_loss": 0.01, "softcap": 3.0, "temperature": 0.7,
+    },
+    "valid": {"normalizer": "valid", "ignore_index": 2, "class_weight": CLASS_WEIGHT},
     "batch": {"normalizer": "batch", "ignore_index": 2},
     "number": {"normalizer": 7.0},
+}  # fmt: skip
+SIGMOID_LOSSES = {
+    "plain": {},
+    "pos_weight": {"pos_weight": [1.0, 3.0, 0.5]},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "focal": {"label_smoothing": 0.1, "focal_gamma": 2.0, "focal_alpha": 0.3},
+    "ignore_index": {"ignore_index": -1},
+    "missing": {"nan_target": "missing"},
+    "valid": {"ignore_index": -1, "normalizer": "valid"},
+    "batch": {"ignore_index": -1, "normalizer": "batch"},
+    "number": {"normalizer": 7.0},
 }
+
+
+def some_weights(rng, weighted):
+    """Row weights with zeros, or None."""
+    return rng.integers(0, 3, ROWS).astype(float) if weighted else None
+
+
+def limits(dtype):
+    """Tolerances of a trajectory: rounding, grown over some twenty steps."""
+    return {"dtype": dtype, "tolerance": 1e-11 if dtype == np.float64 else 3e-5}
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        (name, target)
+        for name, options in LOSSES.items()
+        for target in ("labels", "soft")
+        if target == "labels" or "ignore_index" not in options
+    ],
+)
+def test_softmax_losses_follow_the_plain_loop(name, target, weighted, accumulate, dtype, rng):
+    options, y = LOSSES[name], None
+    if target == "soft":
+        y = rng.dirichlet(np.ones(CLASSES), ROWS).astype(dtype)
+    check_against_plain(
+        rng, SGD(0.1), "tanh", **limits(dtype), y=y, accumulate=accumulate,
+        sample_weight=some_weights(rng, weighted), plain_loss=plain_loop.softmax_loss(**options),
+        loss=crossent.SoftmaxCrossEntropy(**options),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("target", ["labels", "soft"])
+@pytest.mark.parametrize("name", SIGMOID_LOSSES)
+def test_sigmoid_losses_follow_the_plain_loop(name, target, weighted, accumulate, dtype, rng):
+    options = SIGMOID_LOSSES[name]
+    y = rng.integers(-1 if "ignore_index" in options else 0, 2, (ROWS, 3))
+    if target == "soft":
+        y = np.where(y < 0, y, rng.random((ROWS, 3))).astype(dtype)
+    if target == "soft" and name == "missing":
+        y[rng.random(y.shape) < 0.2] = np.nan
+    check_against_plain(
+        rng, SGD(0.1), "tanh", **limits(dtype), y=y, accumulate=accumulate, outputs=3,
+        output="sigmoid", sample_weight=some_weights(rng, weighted),
+        plain_loss=plain_loop.sigmoid_loss(**options), loss=crossent.SigmoidCrossEntropy(**options),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_class_weights_of_fit_follow_the_plain_loop(weighted, dtype, rng):
+    weight = some_weights(rng, weighted)
+    given = {"sample_weight": weight, "class_weight": dict(enumerate(CLASS_WEIGHT))}
+    plain_loss = plain_loop.softmax_loss(class_weight=CLASS_WEIGHT)
+    check_against_plain(rng, SGD(0.1), **limits(dtype), plain_loss=plain_loss, **given)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -205,16 +281,7 @@ def test_options_of_the_loss(name, weighted, rng):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"pos_weight": [1.0, 3.0, 0.5]},
-        {"label_smoothing": 0.1, "focal_gamma": 2.0, "focal_alpha": 0.3},
-        {"ignore_index": -1},
-        {"ignore_index": -1, "normalizer": "valid"},
-        {"normalizer": 7.0},
-    ],
-)
+@pytest.mark.parametrize("options", SIGMOID_LOSSES.values(), ids=SIGMOID_LOSSES)
 def test_options_of_the_sigmoid_loss(options, weighted, rng):
     loss = crossent.SigmoidCrossEntropy(**options)
     X, _ = make_data(rng)
@@ -227,19 +294,6 @@ def test_options_of_the_sigmoid_loss(options, weighted, rng):
     assert got == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(dw, X.T @ grad, rtol=1e-9, atol=1e-13)
     np.testing.assert_allclose(db, grad.sum(axis=0), rtol=1e-9, atol=1e-13)
-
-
-def test_soft_targets(dtype, rng):
-    X, _ = make_data(rng, dtype)
-    y = rng.dirichlet(np.ones(CLASSES), ROWS)
-    net = make_net(rng, dtype=dtype)
-    layers = copy_of(net)
-    expected = plain_loop.fit(layers, ["relu"], X.astype(float), y.astype(dtype), SGD(0.1),
-                              batch_size=8, epochs=2)  # fmt: skip
-    history = net.fit(X, y, optimizer=SGD(0.1), batch_size=8, epochs=2)
-    tolerance = 1e-11 if dtype == np.float64 else 1e-5
-    np.testing.assert_allclose(history.loss, expected, rtol=tolerance)
-    assert_same(net, layers, tolerance)
 
 
 def test_rows_without_part_are_never_read(rng):
@@ -439,6 +493,18 @@ def test_predictions_and_evaluation(dtype, rng):
     loss, accuracy = net.evaluate(X, y)
     assert loss == pytest.approx(crossent.softmax_cross_entropy(logits, y), rel=1e-12)
     assert accuracy == np.mean(net.predict(X) == y)
+
+
+def test_accuracy_of_a_sigmoid_counts_answers(dtype, rng):
+    X, _ = make_data(rng, dtype)
+    y = rng.integers(-1, 2, (ROWS, 3))
+    net = make_net(rng, (FEATURES, 3), dtype, output="sigmoid")
+    right, asked = net.predict(X) == y, y >= 0
+    soft = np.where(asked, y, np.nan).astype(dtype)
+    for target, options in ((y, {"ignore_index": -1}), (soft, {"nan_target": "missing"})):
+        loss = crossent.SigmoidCrossEntropy(**options)
+        assert net.evaluate(X, target, loss=loss)[1] == right[asked].mean()
+    assert net.evaluate(X, np.abs(y))[1] == (net.predict(X) == np.abs(y)).mean()
 
 
 def test_early_stopping_puts_back_the_best_parameters(rng):

@@ -257,7 +257,8 @@ class History:
     Attributes
     ----------
     loss, accuracy : list of float
-        Means over the rows of the epoch, each as the network was when its batch came.
+        Means over the rows of the epoch, each as the network was when its batch came. For a
+        sigmoid the accuracy counts answers: one for each output that the loss does not ignore.
     lr, seconds : list of float
         Learning rate of the epoch's last step; time of the epoch.
     val_loss, val_accuracy : list of float

@@ -249,7 +249,8 @@ cdef class _Loop:
 
     @property
     def accuracy(self):
-        return self.run.sums.correct / <double>self.run.sums.rows if self.run.sums.rows else NAN
+        cdef train_sums *sums = &self.run.sums
+        return sums.correct / <double>sums.answers if sums.answers else NAN
 
     cdef int check(self, int status) except -1:
         cdef crossent_softmax call

@@ -97,7 +97,7 @@ cdef extern from "train.h" nogil:
 
     struct train_sums:
         double loss, divisor
-        size_t correct, rows
+        size_t rows, answers, correct
 
     struct train_work:
         pass
