@@ -9,11 +9,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from . import _core
-from .train import Adam, Network
+from .train import Adam, Constant, Cosine, Network
 
 __all__ = ["MLPClassifier", "SoftmaxClassifier"]
 
-LARGEST_AUTO_BATCH = 256
+# batch_size="auto": some twenty steps an epoch, of 32 rows at least, up to which more rows rarely
+# help (Masters and Luschi, 2018), and of no more than speed needs.
+AUTO_STEPS, LEAST_AUTO_BATCH, LARGEST_AUTO_BATCH = 20, 32, 256
 
 
 class _Classifier(ClassifierMixin, BaseEstimator):
@@ -61,7 +63,7 @@ class _Classifier(ClassifierMixin, BaseEstimator):
             validation=validation,
             patience=self.patience if self.early_stopping else None,
             sample_weight=weight,
-            **self._options(len(X), random),
+            **self._options(len(X), random, Cosine()),
         )
         return self
 
@@ -100,17 +102,19 @@ class _Classifier(ClassifierMixin, BaseEstimator):
             X.astype(self.network_.dtype, copy=False),
             np.searchsorted(self.classes_, y),
             sample_weight=self._weights(X, y, sample_weight),
-            **self._options(len(X), random),
+            **self._options(len(X), random, Constant()),
         )
         return self
 
     def _weights(self, X, y, sample_weight):
+        """Weights of mean 1. A step divides by its rows, not by their weights: its gradient is then
+        that of the whole weighted mean in expectation, whichever rows it has."""
         if sample_weight is None and self.class_weight is None:
             return None
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if self.class_weight is not None:
             weight = weight * compute_sample_weight(self.class_weight, y)
-        return weight
+        return weight / (weight.mean() or 1.0)
 
     def _new_network(self, X, random):
         return Network.create(
@@ -124,11 +128,16 @@ class _Classifier(ClassifierMixin, BaseEstimator):
     def _architecture(self):
         return {}
 
-    def _options(self, rows, random):
-        batch = min(LARGEST_AUTO_BATCH, rows) if self.batch_size == "auto" else self.batch_size
+    def _options(self, rows, random, schedule):
+        batch = self.batch_size
+        if batch == "auto":
+            batch = min(max(rows // AUTO_STEPS, LEAST_AUTO_BATCH), LARGEST_AUTO_BATCH)
+        default = Adam(0.01, schedule=schedule)
         return {
-            "loss": _core.SoftmaxCrossEntropy(label_smoothing=self.label_smoothing),
-            "optimizer": Adam(0.01) if self.optimizer is None else self.optimizer,
+            "loss": _core.SoftmaxCrossEntropy(
+                label_smoothing=self.label_smoothing, normalizer="batch"
+            ),
+            "optimizer": default if self.optimizer is None else self.optimizer,
             "batch_size": batch,
             "seed": int(random.randint(2**31)),
             "threads": self.threads,
@@ -164,10 +173,11 @@ class SoftmaxClassifier(_Classifier):
     Parameters
     ----------
     optimizer : SGD, Adam or AdamW of `crossent.train`, optional
-        With learning rate, L2, L1, clipping and schedule; by default ``Adam(0.01)``.
+        With learning rate, L2, L1, clipping and schedule; by default
+        ``Adam(0.01, schedule=Cosine())``, in `partial_fit` ``Adam(0.01)``.
     epochs : int, default 200
     batch_size : int or "auto", default "auto"
-        "auto" is the number of rows, at most 256.
+        "auto" is a twentieth of the rows, at least 32 and at most 256.
     class_weight : dict or "balanced", optional
         Against rare classes: "balanced" makes all classes weigh the same in sum.
     label_smoothing : float in [0, 1], default 0
@@ -188,15 +198,17 @@ class SoftmaxClassifier(_Classifier):
 
     Notes
     -----
-    Small data sets need small batches, or many epochs: an epoch of one batch is one step. Features
-    of one scale (`sklearn.preprocessing.StandardScaler`) need fewer epochs.
+    The weights start at 0, and there is no penalty unless the optimiser has one. That of
+    `sklearn.linear_model.LogisticRegression` (C=1) is ``l2=1 / rows``; with two classes it is
+    ``2 / rows``, as here each class has weights of its own. Features of one scale
+    (`sklearn.preprocessing.StandardScaler`) need fewer epochs.
 
     Examples
     --------
     >>> from sklearn.datasets import load_iris
     >>> from crossent.sklearn import SoftmaxClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> SoftmaxClassifier(batch_size=16, random_state=0).fit(X, y).score(X, y) > 0.95
+    >>> SoftmaxClassifier(random_state=0).fit(X, y).score(X, y) > 0.95
     True
     """
 
@@ -218,6 +230,11 @@ class SoftmaxClassifier(_Classifier):
 
     def _hidden(self):
         return ()
+
+    def _new_network(self, X, random):
+        network = super()._new_network(X, random)
+        network.layers[0][0][...] = 0  # the loss is convex: no need to start at random
+        return network
 
     @property
     def coef_(self):
