@@ -8,7 +8,7 @@
 
 enum {
     OWN_BYTES = 1 << 22,       /* own kernels up to this size of b: 3 to 15 % faster (measured) */
-    PIECE_ROWS = 48,           /* of c, for own kernels: a multiple of the tiles' heights */
+    PIECE_ROWS = 24,           /* of c, for own kernels: a multiple of the tiles' heights */
     PIECE_COLUMNS = 192,       /* of a, where its columns are the rows of c */
     PIECE_BLAS = 256,          /* rows or columns of c, for BLAS */
     PARALLEL_WORK = 1 << 19    /* multiplications below which a second thread costs too much */
@@ -32,8 +32,8 @@ static int uses_blas(const struct matrix_context *context, const struct product 
 struct run {
     const struct matrix_context *context;
     const struct product *product;
-    int b_transposed;
-    size_t rows, columns;      /* of a piece */
+    int blas, b_transposed;
+    size_t rows, columns, pieces;   /* sizes of a piece, and how many there are */
 };
 
 static void own_task(void *run_, size_t begin, size_t end)
@@ -97,41 +97,54 @@ void matrix_block(const struct matrix_context *context, const struct product *p,
         context->kernels->multiply(p, i0, i1, j0, j1);
 }
 
-static void run_pieces(struct run *run, void (*task)(void *, size_t, size_t))
+/* The product cut into pieces. */
+static struct run cut(const struct matrix_context *context, const struct product *p)
 {
-    const struct product *p = run->product;
-    size_t pieces = pieces_of(p->m, run->rows) * pieces_of(p->n, run->columns);
-    int small = p->m * p->n * p->k < PARALLEL_WORK;
-    parallel_for(pieces, small ? 1 : run->context->threads, task, run);
+    struct run run = {.context = context, .product = p};
+    if (!uses_blas(context, p)) {
+        run.rows = p->transposed ? PIECE_COLUMNS : PIECE_ROWS;
+        run.columns = context->kernels->panel;
+    } else {
+        run.blas = 1;
+        run.rows = p->m > p->n ? PIECE_BLAS : p->m;
+        run.columns = p->m > p->n ? p->n : PIECE_BLAS;
+    }
+    run.pieces = pieces_of(p->m, run.rows) * pieces_of(p->n, run.columns);
+    return run;
+}
+
+static int is_small(const struct product *p) { return p->m * p->n * p->k < PARALLEL_WORK; }
+
+static void run_pieces(struct run *run)
+{
+    parallel_for(run->pieces, is_small(run->product) ? 1 : run->context->threads,
+                 run->blas ? blas_task : own_task, run);
+}
+
+size_t matrix_pieces(const struct matrix_context *context, const struct product *p)
+{
+    return is_small(p) ? 1 : cut(context, p).pieces;
 }
 
 void matrix_multiply(const struct matrix_context *context, const struct product *p)
 {
-    struct run run = {.context = context, .product = p};
-    if (uses_blas(context, p)) {
-        run.rows = p->m > p->n ? PIECE_BLAS : p->m;
-        run.columns = p->m > p->n ? p->n : PIECE_BLAS;
-        run_pieces(&run, blas_task);
-    } else {
-        run.rows = p->transposed ? PIECE_COLUMNS : PIECE_ROWS;
-        run.columns = context->kernels->panel;
-        run_pieces(&run, own_task);
-    }
+    struct run run = cut(context, p);
+    run_pieces(&run);
 }
 
 void matrix_multiply_transposed(const struct matrix_context *context, const struct product *p,
                                 void *scratch)
 {
-    if (uses_blas(context, p)) {
-        struct run run = {.context = context, .product = p, .b_transposed = 1};
-        run.rows = p->m > p->n ? PIECE_BLAS : p->m;
-        run.columns = p->m > p->n ? p->n : PIECE_BLAS;
-        run_pieces(&run, blas_task);
+    struct product straight = *p;
+    struct run run = cut(context, p);
+    if (run.blas) {
+        run.b_transposed = 1;
+        run_pieces(&run);
         return;
     }
-    struct product straight = *p;
     context->kernels->transpose(p->b, p->k, scratch, p->n, p->n, p->k);
     straight.b = scratch;
     straight.b_stride = p->n;
-    matrix_multiply(context, &straight);
+    run.product = &straight;
+    run_pieces(&run);
 }

@@ -47,6 +47,9 @@ struct product {
 int matrix_suits_blas(const struct matrix_context *context, size_t n, size_t k);
 void matrix_multiply(const struct matrix_context *context, const struct product *product);
 
+/* How many threads can share a product; 1 where a second one costs more than it saves. */
+size_t matrix_pieces(const struct matrix_context *context, const struct product *product);
+
 /* Rows [i0, i1) and columns [j0, j1) on this thread; by BLAS only where no own kernel is fast. */
 void matrix_block(const struct matrix_context *context, const struct product *product, size_t i0,
                   size_t i1, size_t j0, size_t j1);

@@ -1,6 +1,7 @@
 #include "parallel.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 #include "crossent.h"
 
@@ -12,6 +13,7 @@ void crossent_set_num_threads(int n) { atomic_store(&default_threads, n < 1 ? 1 
 #ifdef CROSSENT_OPENMP
 #include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 
 const char *crossent_threading(void) { return "openmp"; }
 
@@ -52,9 +54,89 @@ int usable_threads(size_t n, int threads)
     return threads;
 }
 
+/* The loop that a team is at. A thread that has taken a task may read the other fields: they stay
+ * until all tasks are done. */
+struct team {
+    void (*task)(void *, size_t, size_t);
+    void *context;
+    long count;
+    atomic_long left;     /* tasks that nobody has taken; below 1: none */
+    atomic_long undone;
+    atomic_int over;
+};
+
+/* Of the thread that runs a team's program. */
+static _Thread_local struct team *own_team;
+
+enum { PATIENCE = 1000 };   /* looks, some 50 microseconds, before a waiting thread yields */
+
+static void look_again(unsigned *looks)
+{
+    if (++*looks > PATIENCE)
+        sched_yield();
+#if defined(__x86_64__)
+    else
+        __builtin_ia32_pause();
+#endif
+}
+
+static int take_task(struct team *team)
+{
+    if (atomic_load_explicit(&team->left, memory_order_relaxed) < 1)
+        return 0;
+    long left = atomic_fetch_sub_explicit(&team->left, 1, memory_order_acquire);
+    if (left < 1)
+        return 0;
+    size_t i = (size_t)(team->count - left);
+    team->task(team->context, i, i + 1);
+    atomic_fetch_sub_explicit(&team->undone, 1, memory_order_release);
+    return 1;
+}
+
+static void team_for(struct team *team, size_t n, void (*task)(void *, size_t, size_t),
+                     void *context)
+{
+    team->task = task;
+    team->context = context;
+    team->count = (long)n;
+    atomic_store_explicit(&team->undone, (long)n, memory_order_relaxed);
+    atomic_store_explicit(&team->left, (long)n, memory_order_release);
+    while (take_task(team))
+        ;
+    for (unsigned looks = 0; atomic_load_explicit(&team->undone, memory_order_acquire) > 0;)
+        look_again(&looks);
+}
+
+void parallel_team(int threads, void (*program)(void *), void *context)
+{
+    struct team team = {.count = 0};
+    threads = usable_threads(SIZE_MAX, threads);
+    if (threads <= 1) {
+        program(context);
+        return;
+    }
+#pragma omp parallel num_threads(threads)
+    if (omp_get_thread_num() == 0) {
+        own_team = &team;
+        program(context);
+        own_team = NULL;
+        atomic_store(&team.over, 1);
+    } else {
+        for (unsigned looks = 0; !atomic_load(&team.over);)
+            if (take_task(&team))
+                looks = 0;
+            else
+                look_again(&looks);
+    }
+}
+
 void parallel_for(size_t n, int threads, void (*task)(void *, size_t, size_t), void *context)
 {
     threads = usable_threads(n, threads);
+    if (own_team && threads > 1) {
+        team_for(own_team, n, task, context);
+        return;
+    }
     if (threads <= 1) {
         task(context, 0, n);
         return;
@@ -81,5 +163,11 @@ void parallel_for(size_t n, int threads, void (*task)(void *, size_t, size_t), v
 {
     (void)threads;
     task(context, 0, n);
+}
+
+void parallel_team(int threads, void (*program)(void *), void *context)
+{
+    (void)threads;
+    program(context);
 }
 #endif

@@ -12,7 +12,7 @@
 #include "train_kernels.h"
 
 enum {
-    BLOCK_PARAMETERS = 1 << 14,   /* a thread updates so many at a time */
+    BLOCK_PARAMETERS = 1 << 13,   /* a thread updates so many at a time */
     BLOCK_ELEMENTS = 1 << 13,     /* ... and activates so many */
     PARALLEL_PARAMETERS = 1 << 16 /* below this a second thread costs more than it saves */
 };
@@ -620,16 +620,44 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-int train_batches(struct train_run *run, double seconds)
+struct steps {
+    struct train_run *run;
+    double until;
+    int status;
+};
+
+static void run_steps(void *steps_)
 {
-    double until = seconds_now() + seconds;
-    int status = CROSSENT_OK;
-    while (status == CROSSENT_OK && run->position < run->length) {
-        status = one_step(run);
-        if (seconds_now() >= until)
+    struct steps *steps = steps_;
+    struct train_run *run = steps->run;
+    while (steps->status == CROSSENT_OK && run->position < run->length) {
+        steps->status = one_step(run);
+        if (seconds_now() >= steps->until)
             break;
     }
-    return status;
+}
+
+/* As many as the largest product of a step has pieces. */
+static int useful_threads(const struct train_run *run)
+{
+    const struct train_net *net = &run->net;
+    size_t pieces = 1;
+    for (size_t l = 0; l < net->layers; l++) {
+        const struct train_layer *layer = &net->layer[l];
+        struct product forward = {.m = run->batch, .n = layer->out, .k = layer->in};
+        struct product gradient = {.m = layer->in, .n = layer->out, .k = run->batch,
+                                   .transposed = 1};
+        pieces = larger(pieces, matrix_pieces(&run->work->matrix, &forward));
+        pieces = larger(pieces, matrix_pieces(&run->work->matrix, &gradient));
+    }
+    return (int)smaller(pieces, (size_t)larger(1, (size_t)net->threads));
+}
+
+int train_batches(struct train_run *run, double seconds)
+{
+    struct steps steps = {run, seconds_now() + seconds, CROSSENT_OK};
+    parallel_team(useful_threads(run), run_steps, &steps);
+    return steps.status;
 }
 
 static void scale_gradient(const struct train_work *work, char *grad, size_t n, double factor)
