@@ -10,6 +10,7 @@ enum {
     OWN_BYTES = 1 << 22,       /* own kernels up to this size of b: 3 to 15 % faster (measured) */
     PIECE_ROWS = 24,           /* of c, for own kernels: a multiple of the tiles' heights */
     PIECE_COLUMNS = 192,       /* of a, where its columns are the rows of c */
+    MOST_PADDING = 16,         /* at least any kernel's `wide` */
     PIECE_BLAS = 256,          /* rows or columns of c, for BLAS */
     PARALLEL_WORK = 1 << 19    /* multiplications below which a second thread costs too much */
 };
@@ -126,25 +127,43 @@ size_t matrix_pieces(const struct matrix_context *context, const struct product 
     return is_small(p) ? 1 : cut(context, p).pieces;
 }
 
+size_t matrix_scratch(size_t n, size_t k) { return n * (k + MOST_PADDING); }
+
+/* b by columns, for kernels whose registers go along k. */
+static void set_columns(const struct matrix_context *context, struct product *p)
+{
+    size_t size = element(context), wide = context->kernels->wide;
+    p->column_stride = (p->k + wide - 1) / wide * wide;
+    context->kernels->transpose(p->b, p->b_stride, p->scratch, p->column_stride, p->k, p->n);
+    for (size_t j = 0; j < p->n; j++)
+        memset((char *)p->scratch + (j * p->column_stride + p->k) * size, 0,
+               (p->column_stride - p->k) * size);
+    p->columns = p->scratch;
+}
+
 void matrix_multiply(const struct matrix_context *context, const struct product *p)
 {
+    struct product own = *p;
     struct run run = cut(context, p);
+    if (p->scratch && !run.blas && context->kernels->fused && p->n <= context->kernels->narrow &&
+        !p->transposed && !p->accumulate) {
+        set_columns(context, &own);
+        run.product = &own;
+    }
     run_pieces(&run);
 }
 
-void matrix_multiply_transposed(const struct matrix_context *context, const struct product *p,
-                                void *scratch)
+void matrix_multiply_transposed(const struct matrix_context *context, const struct product *p)
 {
     struct product straight = *p;
     struct run run = cut(context, p);
     if (run.blas) {
         run.b_transposed = 1;
-        run_pieces(&run);
-        return;
+    } else {
+        context->kernels->transpose(p->b, p->k, p->scratch, p->n, p->n, p->k);
+        straight.b = p->scratch;
+        straight.b_stride = p->n;
+        run.product = &straight;
     }
-    context->kernels->transpose(p->b, p->k, scratch, p->n, p->n, p->k);
-    straight.b = scratch;
-    straight.b_stride = p->n;
-    run.product = &straight;
     run_pieces(&run);
 }

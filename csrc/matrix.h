@@ -34,14 +34,20 @@ struct product {
     const void *const *a;   /* rows by pointer: a[i][k], or a[k][i] where `transposed` */
     size_t a_stride;        /* between those rows; 0: they lie anywhere, which BLAS cannot read */
     int transposed;
-    const void *const *ahead; /* rows like those of a that will be read next, or NULL */
+    const void *const *ahead; /* the next batch's rows, as many as this one's, or NULL */
     const void *b;          /* k x n */
     size_t b_stride;
     void *c;
     size_t c_stride;
     const void *start;      /* n numbers, added to each row; NULL: 0 */
     int accumulate;         /* instead of `start`: c itself */
+    void *scratch;          /* of matrix_scratch elements, for few columns (faster) or NULL */
+    const void *columns;    /* b by columns, zeros after each: matrix_multiply sets it */
+    size_t column_stride;
 };
+
+/* Elements of the scratch for b (k x n). */
+size_t matrix_scratch(size_t n, size_t k);
 
 /* Whether BLAS, if there, is the better choice for b (k x n). */
 int matrix_suits_blas(const struct matrix_context *context, size_t n, size_t k);
@@ -54,9 +60,8 @@ size_t matrix_pieces(const struct matrix_context *context, const struct product 
 void matrix_block(const struct matrix_context *context, const struct product *product, size_t i0,
                   size_t i1, size_t j0, size_t j1);
 
-/* c (m x n) = a (m x k) @ b^T, b (n x k), all contiguous but for the rows of a. `scratch` holds k n
- * elements. */
-void matrix_multiply_transposed(const struct matrix_context *context, const struct product *product,
-                                void *scratch);
+/* c (m x n) = a (m x k) @ b^T, b (n x k), all contiguous but for the rows of a; needs scratch. */
+void matrix_multiply_transposed(const struct matrix_context *context,
+                                const struct product *product);
 
 #endif

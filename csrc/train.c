@@ -40,7 +40,7 @@ struct train_work {
     size_t size;                  /* bytes of an element */
     int copy_rows;                /* BLAS reads the first layer's rows */
     struct outputs *outputs;
-    char *x, *delta[2], *transposed, *target;
+    char *x, *delta[2], *scratch, *target;   /* scratch: of a product */
     const void **x_rows, **ahead, **delta_rows;
     size_t rows_ahead;            /* how many of the next batch's rows `ahead` points to */
     size_t *order;
@@ -80,7 +80,8 @@ static void carve_work(struct train_work *work, const struct train_net *net, str
         if (arena->base)
             work->outputs[l] = o;
         widest = larger(widest, layer->out);
-        largest = l ? larger(largest, layer->in * layer->out) : 0;
+        if (l > 0 || layer->out <= work->matrix.kernels->narrow)
+            largest = larger(largest, matrix_scratch(layer->out, layer->in));
         blocks += pieces_of(layer->in * layer->out, BLOCK_PARAMETERS) + (layer->bias != NULL);
         blocks += layer->bias ? pieces_of(layer->out, BLOCK_PARAMETERS) : 0;
     }
@@ -90,7 +91,7 @@ static void carve_work(struct train_work *work, const struct train_net *net, str
     work->delta_rows = carve(arena, batch * sizeof *work->delta_rows);
     work->delta[0] = carve(arena, batch * widest * size);
     work->delta[1] = carve(arena, batch * widest * size);
-    work->transposed = carve(arena, largest * size);
+    work->scratch = carve(arena, largest * size);
     work->target = carve(arena, batch * larger(1, net->layer[net->layers - 1].out) * 8);
     work->order = carve(arena, batch * sizeof *work->order);
     work->weight = carve(arena, batch * sizeof *work->weight);
@@ -223,7 +224,8 @@ static void forward(const struct train_net *net, struct train_work *work, size_t
                                   .a_stride = l || work->copy_rows ? layer->in : 0,
                                   .ahead = l == 0 && n <= work->rows_ahead ? work->ahead : NULL,
                                   .b = layer->weight, .b_stride = layer->out,
-                                  .c = o->before, .c_stride = layer->out, .start = layer->bias};
+                                  .c = o->before, .c_stride = layer->out, .start = layer->bias,
+                                  .scratch = work->scratch};
         matrix_multiply(&work->matrix, &product);
         activate_layer(work, layer, o, n, NULL);
         if (layer->dropout > 0) {
@@ -384,12 +386,16 @@ static double number_at(const char *p, enum crossent_dtype dtype, size_t i)
     }
 }
 
+/* Of numbers of the network's dtype. */
 static size_t largest(const char *p, enum crossent_dtype dtype, size_t n)
 {
+    const float *singles = (const float *)p;
+    const double *doubles = (const double *)p;
     size_t best = 0;
-    for (size_t j = 1; j < n; j++)
-        if (number_at(p, dtype, j) > number_at(p, dtype, best))
-            best = j;
+    for (size_t j = 1; dtype == CROSSENT_F32 && j < n; j++)
+        best = singles[j] > singles[best] ? j : best;
+    for (size_t j = 1; dtype == CROSSENT_F64 && j < n; j++)
+        best = doubles[j] > doubles[best] ? j : best;
     return best;
 }
 
@@ -440,6 +446,7 @@ static void backward(const struct train_net *net, struct train_work *work, size_
         const void *const *rows = l ? work->outputs[l - 1].rows : work->x_rows;
         struct product product = {.m = layer->in, .n = layer->out, .k = n, .a = rows,
                                   .a_stride = l || work->copy_rows ? layer->in : 0, .transposed = 1,
+                                  .ahead = l == 0 && n <= work->rows_ahead ? work->ahead : NULL,
                                   .b = delta, .b_stride = layer->out, .c = layer->weight_grad,
                                   .c_stride = layer->out, .accumulate = accumulate};
         matrix_multiply(&work->matrix, &product);
@@ -452,8 +459,8 @@ static void backward(const struct train_net *net, struct train_work *work, size_
             work->delta_rows[r] = delta + r * layer->out * work->size;
         struct product down = {.m = n, .n = layer->in, .k = layer->out, .a = work->delta_rows,
                                .a_stride = layer->out, .b = layer->weight, .b_stride = layer->out,
-                               .c = below, .c_stride = layer->in};
-        matrix_multiply_transposed(&work->matrix, &down, work->transposed);
+                               .c = below, .c_stride = layer->in, .scratch = work->scratch};
+        matrix_multiply_transposed(&work->matrix, &down);
         if (o->mask)
             kernels->multiply_elements(below, o->mask, n * layer->in);
         activate_layer(work, &net->layer[l - 1], o, n, below);

@@ -1,9 +1,15 @@
-/* Products a^T b with registers along the rows of a: c (m x n), where a (k x m) holds the batch and
- * b (k x n) the gradient of a few outputs. The tiles of train_products.inc.h leave their registers
- * half empty there (10 classes in 16 lanes); these fill them. Each sum runs in the same order.
+/* Products with few columns. The tiles of train_products.inc.h leave their registers half empty
+ * there (10 classes in 16 lanes); these fill them. They are over so soon that asking for the next
+ * batch takes both: the second one below asks for the even lines, the first one for the odd ones.
  *
- * A tile holds R columns of b by V registers of m. Its sums are those of c transposed: they go
- * through a small array, and in squares into c.
+ * c (m x n) = a^T b, where a (k x m) holds the batch and b (k x n) the gradient of the outputs: the
+ * registers go along m, and each sum runs in the same order as there. A tile holds R columns of b
+ * by V registers of m. Its sums are those of c transposed: they go through a small array, and in
+ * squares into c.
+ *
+ * c (m x n) = start + a b, the outputs themselves: the registers go along k, so that the rows of a
+ * are read by registers and not by numbers. A sum is that of WIDE sums, which take the terms in
+ * turn and are added pairwise, those in the lanes l and l + half first, until one is left.
  */
 #ifndef T
 #error "train_columns.inc.h: define T, SUFFIX and IS_DOUBLE"
@@ -23,6 +29,9 @@ column_tile(const struct product *p, size_t j, size_t i, size_t left, T *to, con
         for (int v = 0; v < V; v++)
             sum[r][v] = zero;
     for (size_t k = 0; k < p->k; k++, b += p->b_stride) {
+        for (size_t at = i; j == 0 && p->ahead && at < i + (size_t)V * LANES; at += LINE)
+            if (at / LINE % 2)
+                __builtin_prefetch((const T *)p->ahead[k] + at, 0, 2);
         for (int v = 0; v < V; v++)
             row[v] = whole ? vload(a[k] + i + v * LANES) : vload_part(a[k] + i, left, zero);
         for (int r = 0; r < R; r++) {
@@ -48,27 +57,25 @@ column_tiles(const struct product *p, size_t i, size_t left, T *to, const int V,
         column_tile(p, j, i, left, to + j * stride, 1, V, whole);
 }
 
-/* Squares of LANES x LANES through registers, the rest one by one. */
+/* Squares of LANES x LANES through registers, the rows below them one by one. */
 static void transpose_matrix(const void *from_, size_t from_stride, void *to_, size_t to_stride,
                              size_t rows, size_t columns)
 {
     const T *from = from_;
     T *to = to_;
     size_t i = 0;
-    for (; i + LANES <= rows; i += LANES) {
-        size_t j = 0;
-        for (; j + LANES <= columns; j += LANES) {
+    for (; i + LANES <= rows; i += LANES)
+        for (size_t j = 0; j < columns; j += LANES) {
             vec square[LANES];
-            for (int l = 0; l < LANES; l++)
-                square[l] = vload(from + (i + (size_t)l) * from_stride + j);
+            size_t left = columns - j < LANES ? columns - j : LANES;
+            for (int l = 0; l < LANES; l++) {
+                const T *row = from + (i + (size_t)l) * from_stride + j;
+                square[l] = left == LANES ? vload(row) : vload_part(row, left, vset(0));
+            }
             vtranspose(square);
-            for (int l = 0; l < LANES; l++)
-                vstore(to + (j + (size_t)l) * to_stride + i, square[l]);
+            for (size_t l = 0; l < left; l++)
+                vstore(to + (j + l) * to_stride + i, square[l]);
         }
-        for (; j < columns; j++)
-            for (size_t l = 0; l < LANES; l++)
-                to[j * to_stride + i + l] = from[(i + l) * from_stride + j];
-    }
     for (; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
             to[j * to_stride + i] = from[i * from_stride + j];
@@ -90,4 +97,92 @@ static void multiply_columns(const struct product *p, size_t i0, size_t i1)
             column_tiles(p, i, m, sums, 1, 0);
         transpose_matrix(sums, stride, c, p->c_stride, p->n, m);
     }
+}
+
+/* WIDE terms from k on of the sums of R rows and C columns. Of the rows `left` numbers are there;
+ * columns end with zeros. R, C and whole are constants where this is called. */
+static inline __attribute__((always_inline)) void
+dot_step(const struct product *p, size_t i, const T *b, size_t k, size_t left,
+         vec sum[][COLUMN_GROUP][HALVES], const int R, const int C, const int whole)
+{
+    const T *const *a = (const T *const *)p->a;
+    vec row[DOT_ROWS];
+    for (size_t h = 0; h < HALVES; h++) {
+        size_t there = left < h * LANES ? 0 : left - h * LANES;
+        for (int r = 0; r < R; r++) {
+            const T *from = a[i + (size_t)r] + k + h * LANES;
+            row[r] = whole ? vload(from) : vload_part(from, there, vset(0));
+        }
+        for (int c = 0; c < C; c++) {
+            vec column = vload(b + (size_t)c * p->column_stride + k + h * LANES);
+            for (int r = 0; r < R; r++)
+                sum[r][c][h] = vfma(row[r], column, sum[r][c][h]);
+        }
+    }
+}
+
+/* Rows i .. i+R, columns j .. j+C; LANES sums of each go to to[r * n + c]. */
+static inline __attribute__((always_inline)) void
+dot_tile(const struct product *p, size_t i, size_t j, T (*to)[LANES], const int R, const int C)
+{
+    const T *b = (const T *)p->columns + j * p->column_stride;
+    vec sum[DOT_ROWS][COLUMN_GROUP][HALVES];
+    size_t k = 0;
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++)
+            for (int h = 0; h < HALVES; h++)
+                sum[r][c][h] = vset(0);
+    for (; k + WIDE <= p->k; k += WIDE) {
+        for (int r = 0; j == 0 && p->ahead && k / LINE % 2 == 0 && r < R; r++)
+            __builtin_prefetch((const T *)p->ahead[i + (size_t)r] + k, 0, 2);
+        dot_step(p, i, b, k, WIDE, sum, R, C, 1);
+    }
+    if (k < p->k)
+        dot_step(p, i, b, k, p->k - k, sum, R, C, 0);
+    for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) {
+            for (int half = HALVES / 2; half > 0; half /= 2)
+                for (int h = 0; h < half; h++)
+                    sum[r][c][h] = sum[r][c][h] + sum[r][c][h + half];
+            vstore(to[(size_t)r * p->n + j + (size_t)c], sum[r][c][0]);
+        }
+}
+
+/* R rows of c. */
+static inline __attribute__((always_inline)) void
+dot_rows(const struct product *p, size_t i, const int R)
+{
+    enum { SQUARES = (DOT_ROWS * NARROW + LANES - 1) / LANES };
+    T sums[SQUARES * LANES][LANES], totals[SQUARES * LANES];
+    const T *start = p->start;
+    size_t j = 0, count = (size_t)R * p->n;
+    for (; j + COLUMN_GROUP <= p->n; j += COLUMN_GROUP)
+        dot_tile(p, i, j, sums, R, COLUMN_GROUP);
+    for (; j < p->n; j++)
+        dot_tile(p, i, j, sums, R, 1);
+    for (size_t first = 0; first < count; first += LANES) {
+        vec square[LANES];
+        for (size_t l = 0; l < LANES; l++)
+            square[l] = first + l < count ? vload(sums[first + l]) : vset(0);
+        vtranspose(square);
+        for (int half = LANES / 2; half > 0; half /= 2)
+            for (int l = 0; l < half; l++)
+                square[l] = square[l] + square[l + half];
+        vstore(totals + first, square[0]);
+    }
+    for (size_t r = 0; r < (size_t)R; r++) {
+        T *c = (T *)p->c + (i + r) * p->c_stride;
+        for (j = 0; j < p->n; j++)
+            c[j] = start ? start[j] + totals[r * p->n + j] : totals[r * p->n + j];
+    }
+}
+
+/* Rows [i0, i1) of c; p->n <= NARROW. */
+static void multiply_dots(const struct product *p, size_t i0, size_t i1)
+{
+    size_t i = i0;
+    for (; i + DOT_ROWS <= i1; i += DOT_ROWS)
+        dot_rows(p, i, DOT_ROWS);
+    for (; i < i1; i++)
+        dot_rows(p, i, 1);
 }

@@ -1,6 +1,7 @@
 /* The contract between the training loop (train.c, matrix.c) and its kernels of one instruction
  * set. Every sum runs in one order that depends on no register length and no thread: a product adds
- * its terms by fma, k ascending, and any tile of it may be computed alone. */
+ * its terms by fma, k ascending (of few columns, if `columns` are given, as train_columns.inc.h
+ * says), and any tile of it may be computed alone. */
 #ifndef CROSSENT_TRAIN_KERNELS_H
 #define CROSSENT_TRAIN_KERNELS_H
 
@@ -11,6 +12,7 @@
 struct train_kernels {
     int fused;              /* its fma is one instruction; else products belong to BLAS */
     size_t panel;           /* columns that a product works on at a time */
+    size_t narrow, wide;    /* most columns of product.columns, and what they are padded to */
     /* Rows [i0, i1) and columns [j0, j1) of a product. */
     void (*multiply)(const struct product *, size_t i0, size_t i1, size_t j0, size_t j1);
     /* to (columns x rows) = from (rows x columns); strides are elements between rows. */

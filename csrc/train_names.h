@@ -20,6 +20,8 @@
 enum { TALL = 8 };
 /* Columns and registers of a tile, and most columns, of train_columns.inc.h. */
 enum { COLUMN_GROUP = 5, COLUMN_REGISTERS = VECTOR_REGISTERS / 8, NARROW = 11 };
+/* Rows of a tile of dot products: as many sums as for the columns above. */
+#define DOT_ROWS (COLUMN_REGISTERS < HALVES ? 1 : COLUMN_REGISTERS / HALVES)
 #define LINE (64 / sizeof(T))
 
 #define product_tile F(product_tile)
@@ -30,6 +32,10 @@ enum { COLUMN_GROUP = 5, COLUMN_REGISTERS = VECTOR_REGISTERS / 8, NARROW = 11 };
 #define column_tiles F(column_tiles)
 #define multiply_columns F(multiply_columns)
 #define transpose_matrix F(transpose_matrix)
+#define dot_step F(dot_step)
+#define dot_tile F(dot_tile)
+#define dot_rows F(dot_rows)
+#define multiply_dots F(multiply_dots)
 #define sigmoid_of F(sigmoid_of)
 #define activation_of F(activation_of)
 #define slope_of F(slope_of)

@@ -87,8 +87,11 @@ tile_rows(const struct product *p, size_t i0, size_t i1, size_t j, size_t left, 
 
 static void multiply_tiles(const struct product *p, size_t i0, size_t i1, size_t j0, size_t j1)
 {
-    if (p->transposed && !p->accumulate && !p->start && p->n <= NARROW && p->n % LANES &&
-        j0 == 0 && j1 >= p->n) {
+    if (p->columns) {
+        multiply_dots(p, i0, i1);
+        return;
+    }
+    if (p->transposed && !p->accumulate && !p->start && p->n <= NARROW && j0 == 0 && j1 >= p->n) {
         multiply_columns(p, i0, i1);
         return;
     }

@@ -62,6 +62,8 @@ static void update_parameters(const struct train_update *u, void *p, const void 
 static const struct train_kernels F(train_table) = {
     .fused = FUSED,
     .panel = PANEL,
+    .narrow = NARROW,
+    .wide = WIDE,
     .multiply = multiply_tiles,
     .transpose = transpose_matrix,
     .activate = activate_elements,
