@@ -21,7 +21,7 @@ enum { TALL = 8 };
 /* Columns and registers of a tile, and most columns, of train_columns.inc.h. */
 enum { COLUMN_GROUP = 5, COLUMN_REGISTERS = VECTOR_REGISTERS / 8, NARROW = 11 };
 /* Rows of a tile of dot products: as many sums as for the columns above. */
-#define DOT_ROWS (COLUMN_REGISTERS < HALVES ? 1 : COLUMN_REGISTERS / HALVES)
+#define DOT_ROWS (1 + (COLUMN_REGISTERS - 1) / (int)HALVES)
 #define LINE (64 / sizeof(T))
 
 #define product_tile F(product_tile)
