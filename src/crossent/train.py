@@ -218,8 +218,8 @@ def _class_weights(class_weight, target, classes):
 
 
 def _aligned_zeros(shape, dtype):
-    """Zeros that begin with a cache line, which NumPy's own arrays seldom do: a step is 3 % faster
-    where no register is read from two."""
+    """Zeros that begin with a cache line, which NumPy's own arrays seldom do: a step is some 3 %
+    faster where no register is read from two."""
     line, size = 64, int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.zeros(size + line, np.uint8)
     first = -memory.ctypes.data % line
