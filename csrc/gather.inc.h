@@ -144,6 +144,7 @@ static void pad_rows(struct rows *rows)
         rows->x[r] = rows->x[last];
         rows->anchor[r] = rows->anchor[last];
         rows->t[r] = rows->t[last];
+        rows->mask_at[r] = rows->mask_at[last];
     }
 }
 
@@ -229,6 +230,8 @@ static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
     if (!all_take_part(run, n, cursor, rows))
         those_that_take_part(run, row, n, cursor, rows, partial);
     gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
+    if (call->class_mask.data && !run->general)
+        gather_pointers(call, &call->class_mask, cursor, n, rows, rows->mask_at);
     if (rows->soft)
         gather_pointers(call, &call->target, cursor, n, rows, (char **)rows->t);
     if (call->output == CROSSENT_NOTHING)

@@ -40,12 +40,11 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
     const T *staged = load_any(x, call->logits.step, call->logits.dtype, n, buffer);
     if (!mask_at && call->temperature == 0 && call->softcap == 0)
         return staged;
-    const T factor = call->temperature == 0 ? 1 : (T)(1 / call->temperature);
-    for (size_t i = 0; i < n; i++)
-        buffer[i] = staged[i] * factor;
+    const struct change change = logits_change(call);
+    change_elements(&change, staged, call->softcap == 0 ? mask_at : NULL, buffer, n);
     if (call->softcap != 0)
         cap_elements(buffer, slope, n, (T)call->softcap);
-    for (size_t i = 0; mask_at && i < n; i++)
+    for (size_t i = 0; call->softcap != 0 && mask_at && i < n; i++)
         if (!mask_at[(ptrdiff_t)i * call->class_mask.step]) {
             buffer[i] = -(T)INFINITY;
             slope[i] = 1;

@@ -27,6 +27,14 @@ struct smoothing {
     double label, others;
 };
 
+/* What becomes of logits where they are loaded: times `factor` (1 / temperature), -inf where the
+ * row's mask is 0. */
+struct change {
+    int on;
+    double factor;
+    ptrdiff_t mask_step;
+};
+
 /* Up to GROUP rows on their way through a kernel. All lengths of logits are in nats, all sums of
  * exponentials in units of 2^(exponent - bias): a row's exponentials are e_j = e^(x_j - shift) *
  * 2^(bias - exponent), where exponent = round(max * log2 e), max being the largest logit but the
@@ -47,6 +55,8 @@ struct rows {
     const char *x[GROUP];
     char *out[GROUP];
     ptrdiff_t x_step, out_step;
+    struct change change;        /* of all logits; rows of general_rows.inc.h see to it themselves */
+    char *mask_at[GROUP];        /* or NULL: of classes that the row takes into account */
     void *exps[GROUP];
     int64_t anchor[GROUP];       /* the class left out of the sum: target, or any maximum (-1) */
     double column[GROUP];        /* the anchor as a number that a lane can hold, of short rows */

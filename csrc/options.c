@@ -33,25 +33,34 @@ static int like_logits(const struct crossent_softmax *call, const struct crossen
            array->step == size;
 }
 
+struct change logits_change(const struct crossent_softmax *call)
+{
+    struct change change = {call->temperature != 0 || call->class_mask.data, 1,
+                            call->class_mask.step};
+    if (call->temperature != 0)
+        change.factor = 1 / call->temperature;
+    return change;
+}
+
 /* A diagonal of the Hessian that the rows of labels write beside their gradient. */
 static int plain_hessian(const struct crossent_softmax *call)
 {
-    return like_logits(call, &call->hessian) && call->output == CROSSENT_GRADIENT &&
+    const int counted = call->hessian_rule == CROSSENT_FRIEDMAN && call->class_mask.data;
+    return !counted && like_logits(call, &call->hessian) && call->output == CROSSENT_GRADIENT &&
            call->hessian_rule != CROSSENT_RESIDUAL;
 }
 
 int plain_soft(const struct crossent_softmax *call)
 {
-    return like_logits(call, &call->target) && call->label_smoothing == 0 && !call->class_weight && !has_focal(call) &&
-           !call->probability.data;
+    return like_logits(call, &call->target) && call->label_smoothing == 0 && !call->class_weight &&
+           !has_focal(call) && !call->probability.data && !logits_change(call).on;
 }
 
 int needs_general_rows(const struct crossent_softmax *call)
 {
     int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
     int uneven = call->label_smoothing != 0 && !even_smoothing(call).on;
-    return (soft && !plain_soft(call)) || call->class_mask.data || uneven ||
-           call->temperature != 0 || call->softcap != 0 || call->accumulate ||
+    return (soft && !plain_soft(call)) || uneven || call->softcap != 0 || call->accumulate ||
            (call->hessian.data && !plain_hessian(call)) ||
            call->output == CROSSENT_HESSIAN_VECTOR ||
            call->target_gradient.data || call->entropy.data ||
@@ -197,6 +206,31 @@ static void finish_entropy(const struct kernels *kernels, struct rows *rows, siz
     rows->entropy[r] = log_sum + rows->entropy[r] * rows->inverse[r];
 }
 
+static void divide(double *x, size_t n, double by)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] /= by;
+}
+
+/* Derivatives by the logits as they were given. */
+static void warm_rows(const struct crossent_softmax *call, struct rows *rows)
+{
+    const double warm = call->temperature;
+    const size_t n = rows->count;
+    if (warm == 0)
+        return;
+    divide(rows->scale, n, warm);
+    divide(rows->anchor_gradient, n, warm);
+    if (rows->smoothing.on || rows->soft || needs_general_rows(call))
+        divide(rows->b, n, warm);
+    if (call->hessian.data)
+        divide(rows->hessian, n, warm * warm);
+    if (call->output == CROSSENT_HESSIAN_VECTOR) {
+        divide(rows->curvature, n, warm * warm);
+        divide(rows->lse_curvature, n, warm * warm);
+    }
+}
+
 /* No option at all: loops that the compiler turns into vectors. */
 static void plain_rows(double coefficient, struct rows *rows)
 {
@@ -227,6 +261,7 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
     if (!needs_general_rows(call) && !call->class_weight && !call->sample_weight.data &&
         !call->upstream.data && !has_focal(call) && call->z_loss == 0 && !call->probability.data) {
         plain_rows(call->coefficient, rows);
+        warm_rows(call, rows);
         return;
     }
     for (size_t r = 0; r < rows->count; r++)
@@ -236,12 +271,5 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
             label_row(call, kernels, rows, r);
     for (size_t r = 0; call->entropy.data && r < rows->count; r++)
         finish_entropy(kernels, rows, r);
-    for (size_t r = 0; call->temperature != 0 && r < rows->count; r++) {
-        rows->scale[r] /= call->temperature;
-        rows->b[r] /= call->temperature;
-        rows->anchor_gradient[r] /= call->temperature;
-        rows->hessian[r] /= call->temperature * call->temperature;
-        rows->curvature[r] /= call->temperature * call->temperature;
-        rows->lse_curvature[r] /= call->temperature * call->temperature;
-    }
+    warm_rows(call, rows);
 }

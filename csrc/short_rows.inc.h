@@ -40,6 +40,29 @@ static inline void tile_load(const struct rows *rows, size_t r0, T *tile)
     }
 }
 
+/* The logits of a tile as the loss sees them. */
+static void tile_change(const struct rows *rows, size_t r0, T *tile)
+{
+    char *const *mask = rows->mask_at + r0;
+    int shared = 1;
+    if (rows->change.factor != 1)
+        change_elements(&rows->change, tile, NULL, tile, rows->classes * LANES);
+    if (!mask[0])
+        return;
+    for (size_t l = 1; l < LANES; l++)
+        shared &= mask[l] == mask[0];
+    for (size_t c = 0; c < rows->classes; c++) {
+        const ptrdiff_t at = (ptrdiff_t)c * rows->change.mask_step;
+        T kept[LANES];
+        if (shared && mask[0][at])
+            continue;
+        for (size_t l = 0; l < LANES; l++)
+            kept[l] = (T)mask[l][at];
+        vec v = vselect(vequal(vload(kept), vset(0)), vset(-(T)INFINITY), vload(tile + c * LANES));
+        vstore(tile + c * LANES, v);
+    }
+}
+
 /* Where the maxima are. */
 static inline vec tile_search(const T *tile, size_t classes)
 {
@@ -187,6 +210,8 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
 static void tile_prepare(struct rows *rows, size_t r0, T *tile, T *t)
 {
     tile_load(rows, r0, tile);
+    if (rows->change.on)
+        tile_change(rows, r0, tile);
     if (rows->soft)
         tile_gather((char *const *)(rows->t + r0), rows->classes, t);
     if (rows->anchor[r0] < 0) {

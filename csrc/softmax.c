@@ -336,6 +336,8 @@ static void softmax_task(void *context, size_t begin, size_t end)
     rows.curved_factor = hessian_factor(call->hessian_rule, call->classes);
     rows.classes = call->classes;
     rows.out_step = call->out.step;
+    rows.change = run->general ? (struct change){0, 1, 0} : logits_change(call);
+    memset(rows.mask_at, 0, group * sizeof *rows.mask_at);
     scratch.shared_target = NULL;
     char *memory = scratch_rows(run, &rows, &scratch);
     scratch.factors = NULL;
@@ -387,6 +389,13 @@ static int is_staged(const struct softmax_run *run, const struct crossent_array 
     return half || (run->call->classes > TILE_CLASSES && array->step != (ptrdiff_t)run->size);
 }
 
+/* Long rows become what the loss sees before the kernels read them, short ones in their tiles. */
+static int is_changed(const struct softmax_run *run)
+{
+    const size_t n = run->call->classes;
+    return n > TILE_CLASSES && n <= BLOCK && logits_change(run->call).on;
+}
+
 /* Rows whose losses are added up in halves: as many as go through the first-level cache at once. */
 static size_t unit_rows(const struct softmax_run *run)
 {
@@ -398,7 +407,7 @@ static size_t unit_rows(const struct softmax_run *run)
 /* Rows of a group: a unit, or, staged, as many units or slabs as bring neighbours together. */
 static size_t group_rows(const struct softmax_run *run)
 {
-    if (!run->staged_in && !run->staged_out)
+    if (!is_staged(run, &run->call->logits) && !run->staged_out)
         return run->unit;
     size_t n = STAGED_BYTES / (run->call->classes * run->size) / NEIGHBOURS;
     n = smaller(GROUP, (1 + n) * NEIGHBOURS);
@@ -416,7 +425,7 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.typed = f64 ? run.kernels->f64 : run.kernels->f32;
     run.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
     run.general = call->target.data && needs_general_rows(call);
-    run.staged_in = !run.general && is_staged(&run, &call->logits);
+    run.staged_in = !run.general && (is_staged(&run, &call->logits) || is_changed(&run));
     run.staged_out = !run.general && call->output != CROSSENT_NOTHING &&
                      is_staged(&run, &call->out);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
