@@ -43,21 +43,21 @@ static inline void tile_load(const struct rows *rows, size_t r0, T *tile)
 /* The logits of a tile as the loss sees them. */
 static void tile_change(const struct rows *rows, size_t r0, T *tile)
 {
-    char *const *mask = rows->mask_at + r0;
+    char *const *mask_at = rows->mask_at + r0;
     int shared = 1;
     if (rows->change.factor != 1)
         change_elements(&rows->change, tile, NULL, tile, rows->classes * LANES);
-    if (!mask[0])
+    if (!mask_at[0])
         return;
     for (size_t l = 1; l < LANES; l++)
-        shared &= mask[l] == mask[0];
+        shared &= mask_at[l] == mask_at[0];
     for (size_t c = 0; c < rows->classes; c++) {
         const ptrdiff_t at = (ptrdiff_t)c * rows->change.mask_step;
         T kept[LANES];
-        if (shared && mask[0][at])
+        if (shared && mask_at[0][at])
             continue;
         for (size_t l = 0; l < LANES; l++)
-            kept[l] = (T)mask[l][at];
+            kept[l] = (T)mask_at[l][at];
         vec v = vselect(vequal(vload(kept), vset(0)), vset(-(T)INFINITY), vload(tile + c * LANES));
         vstore(tile + c * LANES, v);
     }
@@ -303,7 +303,7 @@ INLINE vec finished(const T *tile, size_t c, const struct F(finish) *f, const en
         return (v - f->max) - f->log_sum;
     v = scale_lanes(v * f->pre, f->scale, f->less, kind == LESS);
     if (kind == SOFT)
-        v = vfma(f->less, vload(f->t + c * LANES), v);
+        v = less_target(v, f->less, vload(f->t + c * LANES));
     if (kind == CURVED)
         v = f->factor * v * (vset(1) - v);
     return vselect(vequal(vset((T)c), f->anchor), f->own, v);

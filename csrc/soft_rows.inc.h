@@ -114,6 +114,12 @@ static void soft_sums(struct rows *rows, size_t r, struct scratch *scratch)
     rows->t_anchor[r] = (double)t[k];
 }
 
+/* v + less t; v itself where t is 0, whose sign a zero keeps: -0 + 0 would be 0. */
+INLINE vec less_target(vec v, vec less, vec t)
+{
+    return vselect(vequal(t, vset(0)), v, vfma(less, t, v));
+}
+
 /* to = e * scale * factor - b t */
 static void soft_elements(T *to, const T *e, const T *t, size_t n, double scale, double factor,
                           double b)
@@ -122,9 +128,9 @@ static void soft_elements(T *to, const T *e, const T *t, size_t n, double scale,
     const vec first = vset(pre), second = vset(rest), less = vset((T)-b);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        vstore(to + i, vfma(less, vload(t + i), vload(e + i) * first * second));
+        vstore(to + i, less_target(vload(e + i) * first * second, less, vload(t + i)));
     if (i < n)
-        vstore_part(to + i, n - i, vfma(less, vload_part(t + i, n - i, vset(0)),
-                                        vload_part(e + i, n - i, vset(0)) * first * second));
+        vstore_part(to + i, n - i, less_target(vload_part(e + i, n - i, vset(0)) * first * second,
+                                               less, vload_part(t + i, n - i, vset(0))));
 }
 

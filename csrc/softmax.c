@@ -359,11 +359,30 @@ static void softmax_task(void *context, size_t begin, size_t end)
     free(scratch.parts);
 }
 
+/* Adds the weights of n rows that take part. */
+static void add_weights(const struct softmax_run *run, const struct rows *rows, size_t n,
+                        struct partial *partial)
+{
+    double weight[GROUP] = {0};
+    if (!rows->altered) {
+        two_sum_into(&partial->weight, &partial->weight_low, (double)n);
+        partial->count += n;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const int counts = rows->sample[i] != 0;
+        weight[i] = counts ? rows->weight[i] : 0;
+        partial->count += (size_t)counts;
+    }
+    two_sum_into(&partial->weight, &partial->weight_low, run->kernels->sum(weight, n));
+}
+
 static void weigh_task(void *context, size_t begin, size_t end)
 {
     struct softmax_run *run = context;
     const struct crossent_softmax *call = run->call;
     struct rows rows;
+    rows.altered = 1;
     for (size_t slab = begin; slab < end; slab++) {
         struct partial *partial = &run->partials[slab];
         size_t row = slab * run->slab, last = smaller(row + run->slab, call->rows);
@@ -371,13 +390,11 @@ static void weigh_task(void *context, size_t begin, size_t end)
         for (size_t n; row < last; row += n) {
             struct cursor cursor = cursor_at(call->shape, call->ndim, row);
             n = smaller(GROUP, last - row);
-            row_weights(run, row, n, &cursor, &rows, partial);
-            for (size_t i = 0; i < n; i++) {
-                if (rows.sample[i] == 0)
-                    continue;
-                two_sum_into(&partial->weight, &partial->weight_low, rows.weight[i]);
-                partial->count++;
+            if (!all_take_part(run, n, &cursor, &rows)) {
+                rows.altered = 1;
+                row_weights(run, row, n, &cursor, &rows, partial);
             }
+            add_weights(run, &rows, n, partial);
         }
     }
 }

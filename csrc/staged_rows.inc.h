@@ -6,37 +6,51 @@
 #error "staged_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
 
-/* 1 or 0: whether a mask keeps each of n classes. */
-static inline void mask_numbers(const char *mask, ptrdiff_t step, size_t n, T *to)
+enum { F(CHANGED) = 4 * WIDE };     /* elements that are changed at a time */
+
+/* A mask of n <= CHANGED classes as numbers; 0 leaves a class out. */
+INLINE void mask_numbers(const char *mask_at, ptrdiff_t step, size_t n, T *to)
 {
     if (step == 1)
         for (size_t i = 0; i < n; i++)
-            to[i] = mask[i] ? 1 : 0;
+            to[i] = (T)mask_at[i];
     else
         for (size_t i = 0; i < n; i++)
-            to[i] = mask[(ptrdiff_t)i * step] ? 1 : 0;
+            to[i] = (T)mask_at[(ptrdiff_t)i * step];
 }
 
-/* to = from as the loss sees it, n elements; they may be the same. `mask` or NULL. */
-static void change_elements(const struct change *change, const T *from, const char *mask, T *to,
+/* n <= CHANGED elements; `whole`: all of them, a constant where this is called. */
+INLINE void change_part(const struct change *change, const T *from, const char *mask_at, T *to,
+                        size_t n, const int whole)
+{
+    const vec factor = vset((T)change->factor), zero = vset(0), none = vset(-(T)INFINITY);
+    T kept[F(CHANGED)];
+    n = whole ? F(CHANGED) : n;
+    if (mask_at)
+        mask_numbers(mask_at, change->mask_step, n, kept);
+    for (size_t i = 0; i < n; i += LANES) {
+        vec v = (whole ? vload(from + i) : vload_part(from + i, n - i, zero)) * factor;
+        if (whole)
+            __builtin_prefetch(from + i + AHEAD, 0, 3);
+        if (mask_at)
+            v = vselect(vequal(vload(kept + i), zero), none, v);
+        if (whole)
+            vstore(to + i, v);
+        else
+            vstore_part(to + i, n - i, v);
+    }
+}
+
+/* to = from as the loss sees it, n elements; they may be the same. `mask_at` or NULL. */
+static void change_elements(const struct change *change, const T *from, const char *mask_at, T *to,
                             size_t n)
 {
-    enum { PART = 4 * WIDE };
-    const vec factor = vset((T)change->factor), zero = vset(0), none = vset(-(T)INFINITY);
-    T kept[PART];
-    for (size_t base = 0; base < n; base += PART) {
-        const size_t count = n - base < PART ? n - base : PART;
-        if (mask)
-            mask_numbers(mask + (ptrdiff_t)base * change->mask_step, change->mask_step, count,
-                         kept);
-        for (size_t i = 0; i < count; i += LANES) {
-            __builtin_prefetch(from + base + i + AHEAD, 0, 3);
-            vec v = vload_part(from + base + i, count - i, zero) * factor;
-            if (mask)
-                v = vselect(vequal(vload(kept + i), zero), none, v);
-            vstore_part(to + base + i, count - i, v);
-        }
-    }
+    const ptrdiff_t bytes = (ptrdiff_t)F(CHANGED) * change->mask_step;
+    size_t i = 0;
+    for (; i + F(CHANGED) <= n; i += F(CHANGED), mask_at = mask_at ? mask_at + bytes : NULL)
+        change_part(change, from + i, mask_at, to + i, F(CHANGED), 1);
+    if (i < n)
+        change_part(change, from + i, mask_at, to + i, n - i, 0);
 }
 
 /* n logits of row r from class `base` on, as the loss sees them: where they lie, or `buffer`. */
@@ -44,11 +58,12 @@ static inline const T *block_logits(const struct rows *rows, size_t r, size_t ba
                                     T *buffer)
 {
     const T *x = (const T *)rows->x[r] + base;
-    const char *mask = rows->mask_at[r];
+    const char *mask_at = rows->mask_at[r];
     if (!rows->change.on || rows->classes <= BLOCK)
         return x;
-    change_elements(&rows->change, x, mask ? mask + (ptrdiff_t)base * rows->change.mask_step : NULL,
-                    buffer, n);
+    if (mask_at)
+        mask_at += (ptrdiff_t)base * rows->change.mask_step;
+    change_elements(&rows->change, x, mask_at, buffer, n);
     return buffer;
 }
 
