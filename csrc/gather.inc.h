@@ -20,7 +20,7 @@ static inline int64_t read_label(const char *p, const enum crossent_dtype dtype)
     }
 }
 
-static void read_labels(char *const *p, enum crossent_dtype dtype, size_t n, int64_t *to)
+static void read_labels(char **p, enum crossent_dtype dtype, size_t n, int64_t *to)
 {
     if (dtype == CROSSENT_I64)
         for (size_t i = 0; i < n; i++)

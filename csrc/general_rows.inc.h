@@ -1,5 +1,5 @@
-/* Rows with options that act on single elements: soft targets and smoothing, masks, temperature,
- * softcap, 16-bit storage, accumulation, Hessians.
+/* Rows with options that act on single elements: soft targets of another type than the logits or
+ * with weights or smoothing, smoothing under a mask, softcap, accumulation, Hessians, statistics.
  *
  * a) Such a row is staged: its logits x, as the loss sees them, and its target t, with weights and
  *    smoothing worked in, become contiguous arrays of T (or are used where they lie if they are so
@@ -364,10 +364,10 @@ static inline void gradient_elements(T *to, const T *e, const T *t, size_t n, do
     const vec factor = vset((T)-b);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        vstore(to + i, less_target(vload(to + i), factor, vload(t + i)));
+        vstore(to + i, vfma(factor, vload(t + i), vload(to + i)));
     if (i < n)
-        vstore_part(to + i, n - i, less_target(vload_part(to + i, n - i, vset(0)), factor,
-                                               vload_part(t + i, n - i, vset(0))));
+        vstore_part(to + i, n - i, vfma(factor, vload_part(t + i, n - i, vset(0)),
+                                        vload_part(to + i, n - i, vset(0))));
 }
 
 /* The gradient of row r into `to`, contiguous. */
@@ -377,10 +377,11 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
     const T *e = rows->exps[r], *t = rows->t[r];
     const double share = t ? 0 : rows->b[r] * rows->smoothing.share.hi;
+    const double b = t ? target_factor(rows->b[r], rows->t_others[r]) : rows->b[r];
     for (size_t base = 0; base < n; base += BLOCK)
         gradient_elements(to + base, e + base, t ? t + base : NULL,
                           n - base < BLOCK ? n - base : BLOCK, rows->scale[r],
-                          block_factor(rows, scratch, r, base), rows->b[r], share);
+                          block_factor(rows, scratch, r, base), b, share);
     int64_t label = rows->label[r];
     if (t && label >= 0)      /* the label's own share is not in t */
         to[label] -= (T)(rows->b[r] * pair_value(rows->label_share[r]));
@@ -453,8 +454,7 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
 {
     const size_t n = rows->classes;
     const enum crossent_dtype native = IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32;
-    const int plain = call->out.dtype == native && call->out.step == (ptrdiff_t)sizeof(T) &&
-                      !call->accumulate;
+    const int plain = call->out.dtype == native && call->out.step == (ptrdiff_t)sizeof(T);
     T *to = scratch->staged[r];
     if (call->target_gradient.data)
         write_target_gradient(call, rows, r, scratch);
@@ -470,7 +470,9 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
         write_hessian_vector(call, rows, r, scratch);
     if (call->output != CROSSENT_GRADIENT)
         return;
-    general_gradient(call, rows, r, scratch, plain ? (T *)rows->out[r] : to);
+    general_gradient(call, rows, r, scratch, plain && !call->accumulate ? (T *)rows->out[r] : to);
+    for (size_t i = 0; plain && call->accumulate && i < n; i++)
+        ((T *)rows->out[r])[i] += to[i];
     if (plain)
         return;
     char *out = rows->out[r];

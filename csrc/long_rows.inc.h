@@ -465,7 +465,8 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
             double f = factor ? factor[base / BLOCK] : 1;
             const T *e = (const T *)rows->exps[r] + base, *t = (const T *)rows->t[r];
             if (rows->soft)
-                soft_elements(out + base, e, t + base, n, rows->scale[r], f, rows->b[r]);
+                soft_elements(out + base, e, t + base, n, rows->scale[r], f,
+                              target_factor(rows->b[r], rows->t_rest[r]));
             else
                 scale_elements(out + base, e, n, rows->scale[r], f, share);
         }

@@ -189,7 +189,7 @@
 #define distance_add F(distance_add)
 #define soft_sums F(soft_sums)
 #define soft_elements F(soft_elements)
-#define less_target F(less_target)
+#define target_factor F(target_factor)
 #define soft_lanes F(soft_lanes)
 #define tile_gather F(tile_gather)
 #define tile_only F(tile_only)

@@ -285,8 +285,11 @@ static inline vec tile_scale(const double *scales, vec *pre)
 static inline vec tile_shares(const struct rows *rows, size_t r0)
 {
     double less[LANES] = {0};
-    for (size_t l = 0; (rows->smoothing.on || rows->soft) && l < lane_count(rows, r0); l++)
-        less[l] = 0 - rows->b[r0 + l] * (rows->soft ? 1 : rows->smoothing.share.hi);
+    const size_t lanes = lane_count(rows, r0);
+    for (size_t l = 0; rows->smoothing.on && l < lanes; l++)
+        less[l] = 0 - rows->b[r0 + l] * rows->smoothing.share.hi;
+    for (size_t l = 0; rows->soft && l < lanes; l++)
+        less[l] = 0 - target_factor(rows->b[r0 + l], rows->t_rest[r0 + l]);
     return narrowed(less);
 }
 
@@ -303,7 +306,7 @@ INLINE vec finished(const T *tile, size_t c, const struct F(finish) *f, const en
         return (v - f->max) - f->log_sum;
     v = scale_lanes(v * f->pre, f->scale, f->less, kind == LESS);
     if (kind == SOFT)
-        v = less_target(v, f->less, vload(f->t + c * LANES));
+        v = vfma(f->less, vload(f->t + c * LANES), v);
     if (kind == CURVED)
         v = f->factor * v * (vset(1) - v);
     return vselect(vequal(vset((T)c), f->anchor), f->own, v);

@@ -114,11 +114,9 @@ static void soft_sums(struct rows *rows, size_t r, struct scratch *scratch)
     rows->t_anchor[r] = (double)t[k];
 }
 
-/* v + less t; v itself where t is 0, whose sign a zero keeps: -0 + 0 would be 0. */
-INLINE vec less_target(vec v, vec less, vec t)
-{
-    return vselect(vequal(t, vset(0)), v, vfma(less, t, v));
-}
+/* What t is multiplied by in e - b t. Where one class has all of t, and its entry is set apart, a
+ * b below 0 would turn the -0 of the others, which a label leaves them, into -0 + 0 = 0. */
+static inline double target_factor(double b, double others) { return others == 0 ? fabs(b) : b; }
 
 /* to = e * scale * factor - b t */
 static void soft_elements(T *to, const T *e, const T *t, size_t n, double scale, double factor,
@@ -128,9 +126,9 @@ static void soft_elements(T *to, const T *e, const T *t, size_t n, double scale,
     const vec first = vset(pre), second = vset(rest), less = vset((T)-b);
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        vstore(to + i, less_target(vload(e + i) * first * second, less, vload(t + i)));
+        vstore(to + i, vfma(less, vload(t + i), vload(e + i) * first * second));
     if (i < n)
-        vstore_part(to + i, n - i, less_target(vload_part(e + i, n - i, vset(0)) * first * second,
-                                               less, vload_part(t + i, n - i, vset(0))));
+        vstore_part(to + i, n - i, vfma(less, vload_part(t + i, n - i, vset(0)),
+                                        vload_part(e + i, n - i, vset(0)) * first * second));
 }
 
