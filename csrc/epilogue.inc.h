@@ -93,7 +93,10 @@ INLINE void soft_lanes(struct rows *rows, size_t r, vec ce, vec ce_low)
     vstore(rows->smoothed + r, loss + low);
     vstore(rows->smoothed_low + r, (loss - (loss + low)) + low);
 
+    t = total;
     total = total + t_low;
+    vstore(rows->t_total_low + r, (t - total) + t_low);
+    t = vload(rows->t_anchor + r);
     vec p = total * vload(rows->anchor_p + r), rest = total * vload(rows->rest + r);
     mask small = vless(p + t, rest + others);
     vstore(rows->gap + r, vselect(small, p - t, others - rest));

@@ -20,7 +20,7 @@ static inline int64_t read_label(const char *p, const enum crossent_dtype dtype)
     }
 }
 
-static void read_labels(char *const *p, enum crossent_dtype dtype, size_t n, int64_t *to)
+static void read_labels(char **p, enum crossent_dtype dtype, size_t n, int64_t *to)
 {
     if (dtype == CROSSENT_I64)
         for (size_t i = 0; i < n; i++)
@@ -136,17 +136,6 @@ static void skip_row(const struct softmax_run *run, const struct cursor *cursor)
 
 /* ---- the rows of a group ------------------------------------------------------------------- */
 
-/* Repeats the last row up to a whole tile (short_rows.inc.h). */
-static void pad_rows(struct rows *rows)
-{
-    size_t last = rows->count - 1;
-    for (size_t r = rows->count; r < GROUP && r % 16; r++) {
-        rows->x[r] = rows->x[last];
-        rows->anchor[r] = rows->anchor[last];
-        rows->t[r] = rows->t[last];
-    }
-}
-
 /* The first n rows of any group: they all take part, with weight 1. */
 static void reset_rows(struct rows *rows, size_t n)
 {
@@ -158,17 +147,33 @@ static void reset_rows(struct rows *rows, size_t n)
     rows->altered = 0;
 }
 
-/* Every row takes part, with weight 1: the common case, without a look at each. */
+/* Weights of n rows whose labels are classes; 0 unless they are all above 0. */
+static int all_weigh(const struct softmax_run *run, size_t n, const struct cursor *cursor,
+                     struct rows *rows)
+{
+    const struct crossent_softmax *call = run->call;
+    double of_class[GROUP];
+    rows->altered = 1;
+    for (size_t i = 0; i < n; i++)
+        rows->source[i] = i;
+    for (size_t i = 0; i < n; i++)
+        of_class[i] = call->class_weight ? call->class_weight[rows->label[i]] : 1;
+    read_doubles(call, &call->sample_weight, cursor, n, 1, rows->sample);
+    return run->kernels->multiply(rows->sample, of_class, rows->weight, rows->weight_low, n);
+}
+
+/* Every row takes part: the common case, without a branch for each. */
 static int all_take_part(const struct softmax_run *run, size_t n, const struct cursor *cursor,
                          struct rows *rows)
 {
     const struct crossent_softmax *call = run->call;
+    const int weighted = call->sample_weight.data || call->class_weight;
     const int64_t last_class = (int64_t)call->classes - 1;
     char *p[GROUP];
-    int64_t outside = 0;                 /* negative if a label is, or is above the last class */
-    if (n == 0 || call->sample_weight.data || call->class_weight || call->ignored)
+    int64_t outside = 0;       /* negative if a label is, or is above the last class, or ignored */
+    if (n == 0 || (weighted && !run->labels))
         return 0;
-    if (rows->altered)
+    if (rows->altered && !weighted)
         reset_rows(rows, GROUP);
     rows->count = n;
     if (!run->labels) {
@@ -178,10 +183,14 @@ static int all_take_part(const struct softmax_run *run, size_t n, const struct c
     }
     row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
     read_labels(p, call->target.dtype, n, rows->label);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         outside |= rows->label[i] | (int64_t)((uint64_t)last_class - (uint64_t)rows->label[i]);
-    memcpy(rows->anchor, rows->label, n * sizeof *rows->anchor);
-    return outside >= 0;
+        rows->anchor[i] = rows->label[i];
+    }
+    for (size_t k = 0; k < call->ignored; k++)
+        for (size_t i = 0; i < n; i++)
+            outside |= -(int64_t)(rows->label[i] == call->ignore[k]);
+    return outside >= 0 && (!weighted || all_weigh(run, n, cursor, rows));
 }
 
 static void those_that_take_part(const struct softmax_run *run, size_t row, size_t n,
@@ -229,6 +238,8 @@ static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
     if (!all_take_part(run, n, cursor, rows))
         those_that_take_part(run, row, n, cursor, rows, partial);
     gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
+    if (call->class_mask.data && !run->general)
+        gather_pointers(call, &call->class_mask, cursor, n, rows, rows->mask_at);
     if (rows->soft)
         gather_pointers(call, &call->target, cursor, n, rows, (char **)rows->t);
     if (call->output == CROSSENT_NOTHING)

@@ -1,5 +1,5 @@
-/* Rows with options that act on single elements: soft targets and smoothing, masks, temperature,
- * softcap, 16-bit storage, accumulation, Hessians.
+/* Rows with options that act on single elements: soft targets of another type than the logits or
+ * with weights or smoothing, smoothing under a mask, softcap, accumulation, Hessians, statistics.
  *
  * a) Such a row is staged: its logits x, as the loss sees them, and its target t, with weights and
  *    smoothing worked in, become contiguous arrays of T (or are used where they lie if they are so
@@ -40,12 +40,11 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
     const T *staged = load_any(x, call->logits.step, call->logits.dtype, n, buffer);
     if (!mask_at && call->temperature == 0 && call->softcap == 0)
         return staged;
-    const T factor = call->temperature == 0 ? 1 : (T)(1 / call->temperature);
-    for (size_t i = 0; i < n; i++)
-        buffer[i] = staged[i] * factor;
+    const struct change change = logits_change(call);
+    change_elements(&change, staged, call->softcap == 0 ? mask_at : NULL, buffer, n);
     if (call->softcap != 0)
         cap_elements(buffer, slope, n, (T)call->softcap);
-    for (size_t i = 0; mask_at && i < n; i++)
+    for (size_t i = 0; call->softcap != 0 && mask_at && i < n; i++)
         if (!mask_at[(ptrdiff_t)i * call->class_mask.step]) {
             buffer[i] = -(T)INFINITY;
             slope[i] = 1;
@@ -160,17 +159,21 @@ static size_t fault_column_of(const struct rows *rows, size_t r)
     return 0;
 }
 
-/* sum of t_j (x_k - x_j) and *others of t_j, j != k */
+/* sum of t_j (x_k - x_j) and *others of t_j, j != k; terms as soft_sums has them unless `exact`. */
 static struct pair staged_distance(const struct rows *rows, size_t r, size_t k, T x_k,
-                                   struct pair *others)
+                                   struct pair *others, int exact)
 {
     const T *x = (const T *)rows->x[r], *t = rows->t[r], *low = rows->t_low[r];
     struct pair distance = {0, 0}, part;
     *others = distance;
     for (size_t base = 0, n; base < rows->classes; base += n) {
         n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
-        distance = pair_add(distance, distance_sum(x + base, t + base, low + base, n, k - base,
-                                                   x_k, &part, 1));
+        struct pair d;
+        if (exact)
+            d = distance_sum(x + base, t + base, low + base, n, k - base, x_k, &part, 1);
+        else
+            d = distance_sum(x + base, t + base, NULL, n, k - base, x_k, &part, 0);
+        distance = pair_add(distance, d);
         *others = pair_add(*others, part);
     }
     return distance;
@@ -214,9 +217,8 @@ static void set_target_sums(struct rows *rows, size_t r, struct pair own, struct
     rows->t_sum[r] = pair_add(own, others);
 }
 
-/* Anchor, statistics, and the sums that soft targets and entropy add. */
-static void general_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
-                        struct scratch *scratch)
+/* The anchor, or -1, and the largest logit's class where that is asked for. */
+static void general_anchor(const struct crossent_softmax *call, struct rows *rows, size_t r)
 {
     const size_t n = rows->classes;
     const T *t = rows->t[r], *x = (const T *)rows->x[r];
@@ -231,9 +233,40 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
         size_t at = block_find(x, n, block_max(x, n, n));
         rows->argmax[r] = at < n ? (int64_t)at : -1;
     }
-    if (!t && rows->smoothing.on)
-        row_distances(rows, r, scratch);
-    long_row(rows, r, scratch, 1);
+}
+
+/* Short rows in the lanes, as they are without the options; their exponentials as rows. */
+static void general_tiles(struct rows *rows, struct scratch *scratch)
+{
+    const size_t n = rows->classes;
+    for (size_t r = 0; r < rows->count; r++) {
+        const T *x = (const T *)rows->x[r];
+        size_t at = rows->anchor[r] < 0 ? block_find(x, n, block_max(x, n, n)) : 0;
+        if (rows->anchor[r] < 0)
+            rows->anchor[r] = at < n ? (int64_t)at : 0;      /* nothing but NaN */
+    }
+    pad_rows(rows);
+    short_rows(rows, scratch, CROSSENT_GRADIENT);
+    for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
+        const T *tile = (const T *)scratch->tile + r0 * n;
+        for (size_t c = 0; c < n; c += LANES) {
+            vec v[LANES];
+            for (size_t k = 0; k < LANES; k++)
+                v[k] = vload(tile + (c + k < n ? c + k : c) * LANES);
+            vtranspose(v);
+            for (size_t l = 0; l < lane_count(rows, r0); l++)
+                vstore_part((T *)rows->exps[r0 + l] + c, n - c, v[l]);
+        }
+    }
+}
+
+/* What is left to find of a row: faults, and the sums that soft targets and entropy add. */
+static void general_sums(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                         struct scratch *scratch)
+{
+    const size_t n = rows->classes;
+    const T *t = rows->t[r], *x = (const T *)rows->x[r];
+    const int64_t label = rows->label[r];
     rows->fault_column[r] =
         call->nonfinite == CROSSENT_PROPAGATE ? SIZE_MAX : fault_column_of(rows, r);
     if (rows->shift[r] != 0) {
@@ -246,7 +279,7 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
     if (t && k < n) {
         struct pair share = label < 0 ? (struct pair){0, 0} : rows->label_share[r], others;
         struct pair own = {(double)t[k], IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
-        rows->distance[r] = staged_distance(rows, r, k, x_k, &others);
+        rows->distance[r] = staged_distance(rows, r, k, x_k, &others, !plain_soft(call));
         if (label == (int64_t)k) {
             own = pair_add(own, share);
         } else if (share.hi != 0) {
@@ -263,10 +296,20 @@ static void general_row(const struct crossent_softmax *call, struct rows *rows, 
 }
 
 static void general_rows_statistics(const struct crossent_softmax *call, struct rows *rows,
-                               struct scratch *scratch)
+                                    struct scratch *scratch)
 {
     for (size_t r = 0; r < rows->count; r++)
-        general_row(call, rows, r, scratch);
+        general_anchor(call, rows, r);
+    if (rows->classes <= TILE_CLASSES)
+        general_tiles(rows, scratch);
+    else
+        for (size_t r = 0; r < rows->count; r++) {
+            if (!rows->t[r] && rows->smoothing.on)
+                row_distances(rows, r, scratch);
+            long_row(rows, r, scratch, 1);
+        }
+    for (size_t r = 0; r < rows->count; r++)
+        general_sums(call, rows, r, scratch);
 }
 
 /* Cross-entropy ce of class i and its factors f, q (focal_factors); p_j = inverse * e_j. */
@@ -334,10 +377,11 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
     const T *e = rows->exps[r], *t = rows->t[r];
     const double share = t ? 0 : rows->b[r] * rows->smoothing.share.hi;
+    const double b = t ? target_factor(rows->b[r], rows->t_others[r]) : rows->b[r];
     for (size_t base = 0; base < n; base += BLOCK)
         gradient_elements(to + base, e + base, t ? t + base : NULL,
                           n - base < BLOCK ? n - base : BLOCK, rows->scale[r],
-                          block_factor(rows, scratch, r, base), rows->b[r], share);
+                          block_factor(rows, scratch, r, base), b, share);
     int64_t label = rows->label[r];
     if (t && label >= 0)      /* the label's own share is not in t */
         to[label] -= (T)(rows->b[r] * pair_value(rows->label_share[r]));
@@ -410,8 +454,7 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
 {
     const size_t n = rows->classes;
     const enum crossent_dtype native = IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32;
-    const int plain = call->out.dtype == native && call->out.step == (ptrdiff_t)sizeof(T) &&
-                      !call->accumulate;
+    const int plain = call->out.dtype == native && call->out.step == (ptrdiff_t)sizeof(T);
     T *to = scratch->staged[r];
     if (call->target_gradient.data)
         write_target_gradient(call, rows, r, scratch);
@@ -427,7 +470,9 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
         write_hessian_vector(call, rows, r, scratch);
     if (call->output != CROSSENT_GRADIENT)
         return;
-    general_gradient(call, rows, r, scratch, plain ? (T *)rows->out[r] : to);
+    general_gradient(call, rows, r, scratch, plain && !call->accumulate ? (T *)rows->out[r] : to);
+    for (size_t i = 0; plain && call->accumulate && i < n; i++)
+        ((T *)rows->out[r])[i] += to[i];
     if (plain)
         return;
     char *out = rows->out[r];

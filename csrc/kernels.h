@@ -27,6 +27,14 @@ struct smoothing {
     double label, others;
 };
 
+/* What becomes of logits where they are loaded: times `factor` (1 / temperature), -inf where the
+ * row's mask is 0. */
+struct change {
+    int on;
+    double factor;
+    ptrdiff_t mask_step;
+};
+
 /* Up to GROUP rows on their way through a kernel. All lengths of logits are in nats, all sums of
  * exponentials in units of 2^(exponent - bias): a row's exponentials are e_j = e^(x_j - shift) *
  * 2^(bias - exponent), where exponent = round(max * log2 e), max being the largest logit but the
@@ -47,6 +55,8 @@ struct rows {
     const char *x[GROUP];
     char *out[GROUP];
     ptrdiff_t x_step, out_step;
+    struct change change;        /* of all logits; rows of general_rows.inc.h see to it themselves */
+    char *mask_at[GROUP];        /* or NULL: of classes that the row takes into account */
     void *exps[GROUP];
     int64_t anchor[GROUP];       /* the class left out of the sum: target, or any maximum (-1) */
     double column[GROUP];        /* the anchor as a number that a lane can hold, of short rows */
@@ -63,7 +73,7 @@ struct rows {
     /* Soft targets t that need no staging: `distances` is the sum of t_j (x_anchor - x_j), t_rest
      * that of t_j, j != anchor. */
     int soft;
-    double t_rest[GROUP], t_rest_low[GROUP], t_total[GROUP];
+    double t_rest[GROUP], t_rest_low[GROUP], t_total[GROUP], t_total_low[GROUP];
 
     /* What the epilogue makes of them. */
     double loss[GROUP];          /* logsumexp(x) - x_anchor; the driver makes it the row's loss */
@@ -87,6 +97,7 @@ struct rows {
     double t_others[GROUP], t_anchor[GROUP];
     double label_exp[GROUP];     /* e_label */
     double focal_loss[GROUP];
+    double focal[GROUP], focal_slope[GROUP]; /* f and q of focal_factors, of labels */
     double log_sum[GROUP];       /* logsumexp(x) - x_anchor */
     double inverse[GROUP];       /* p_j = inverse * e_j */
     double b[GROUP];             /* gradient_j = scale e_j - b t_j, t_j of smoothing as well */
@@ -98,6 +109,18 @@ struct rows {
     char *hessian_at[GROUP], *target_gradient_at[GROUP], *vector_at[GROUP];
     size_t fault_column[GROUP];  /* of a row with a logit that has no loss, or SIZE_MAX */
 };
+
+/* Repeats the last row up to a whole tile (short_rows.inc.h). */
+static inline void pad_rows(struct rows *rows)
+{
+    size_t last = rows->count - 1;
+    for (size_t r = rows->count; r < GROUP && r % 16; r++) {
+        rows->x[r] = rows->x[last];
+        rows->anchor[r] = rows->anchor[last];
+        rows->t[r] = rows->t[last];
+        rows->mask_at[r] = rows->mask_at[last];
+    }
+}
 
 /* What the blocks of a row or of a segment seen so far amount to; as in struct rows. */
 struct progress {
@@ -198,6 +221,11 @@ struct kernels {
     void (*probabilities)(struct probabilities *);     /* a row of the loss from probabilities */
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */
     void (*epilogue)(struct rows *, int bias);
+    /* From there to the coefficients of rows [begin, end) of labels, or of soft targets that the
+     * same kernels take, under the options of whole rows (options.c). */
+    void (*weigh)(const struct crossent_softmax *, struct rows *, size_t begin, size_t end);
+    /* p + low = a b for n products (pair_product); whether all of them are above 0. */
+    int (*multiply)(const double *a, const double *b, double *p, double *low, size_t n);
     /* Elements of a binary loss with options (binary.inc.h): fills the results that the call asks
      * for, returns the sum of the losses. Sample weights are 0 beyond `count`, as far as WIDEST
      * goes; and so are the n numbers of a sum. */

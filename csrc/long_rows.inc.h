@@ -186,8 +186,9 @@ static inline void progress_join(struct progress *row, struct progress *next, in
 /* The anchor's logit, before the exponentials of a row that is worked on in place replace it. */
 static void begin_long_row(struct rows *rows, size_t r)
 {
-    const T *x = (const T *)rows->x[r];
-    rows->at_anchor[r] = rows->anchor[r] < 0 ? -INFINITY : (double)x[rows->anchor[r]];
+    T x, none = -(T)INFINITY;
+    const int64_t at = rows->anchor[r];
+    rows->at_anchor[r] = (double)(at < 0 ? none : *block_logits(rows, r, (size_t)at, 1, &x));
 }
 
 /* The statistics of segment s of row r. `keep`: its exponentials go to rows->exps[r]. */
@@ -198,13 +199,12 @@ segment_statistics(const struct rows *rows, size_t r, size_t s, struct scratch *
     const int search = rows->anchor[r] < 0;
     const size_t first = s * SEGMENT, left = rows->classes - first;
     const size_t end = first + (left < SEGMENT ? left : SEGMENT);
-    const T *x_row = (const T *)rows->x[r];
     row->max = -INFINITY;
     row->anchor = rows->at_anchor[r];
     row->at = (size_t)rows->anchor[r];
     for (size_t base = first; base < end; base += BLOCK) {
         const size_t n = end - base < BLOCK ? end - base : BLOCK;
-        const T *x = x_row + base;
+        const T *x = block_logits(rows, r, base, n, (T *)scratch->load);
         if (search)
             progress_search(row, x, n, base, first);
         T top = block_max(x, n, row->at - base);
@@ -279,22 +279,22 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
 /* The sum of top - x_j, top the largest logit; before exponentials, which may take x's place. */
 static void row_distances(struct rows *rows, size_t r, struct scratch *scratch)
 {
-    const T *x = (const T *)rows->x[r];
     T top = -(T)INFINITY, *buffer = (T *)scratch->load;
     struct F(totals) sum;
     size_t n;
     for (size_t base = 0; base < rows->classes; base += n) {
         n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
-        T max = block_max(x + base, n, n);
+        T max = block_max(block_logits(rows, r, base, n, buffer), n, n);
         top = max > top ? max : top;
     }
     const T shift = reference(top);
     totals_clear(&sum);
     for (size_t base = 0; base < rows->classes; base += n) {
         n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
+        const T *x = block_logits(rows, r, base, n, buffer);
         if (shift != 0)
-            shift_elements(buffer, x + base, n, shift);
-        totals_add_all(&sum, shift == 0 ? x + base : buffer, n);
+            shift_elements(buffer, x, n, shift);
+        totals_add_all(&sum, shift == 0 ? x : buffer, n);
     }
     struct pair total = totals_pair(&sum), d;
     d = pair_product((struct pair){(double)rows->classes * SHRINK, 0},
@@ -354,7 +354,7 @@ static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_
     for (size_t r = 0; rows->smoothing.on && r < rows->count; r++)
         row_distances(rows, r, scratch);
     for (size_t r = 0; rows->soft && r < rows->count; r++)
-        soft_sums(rows, r);
+        soft_sums(rows, r, scratch);
     if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
         long_rows_keep(rows, scratch, 1);
     else
@@ -465,7 +465,8 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
             double f = factor ? factor[base / BLOCK] : 1;
             const T *e = (const T *)rows->exps[r] + base, *t = (const T *)rows->t[r];
             if (rows->soft)
-                soft_elements(out + base, e, t + base, n, rows->scale[r], f, rows->b[r]);
+                soft_elements(out + base, e, t + base, n, rows->scale[r], f,
+                              target_factor(rows->b[r], rows->t_rest[r]));
             else
                 scale_elements(out + base, e, n, rows->scale[r], f, share);
         }

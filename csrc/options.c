@@ -33,25 +33,34 @@ static int like_logits(const struct crossent_softmax *call, const struct crossen
            array->step == size;
 }
 
+struct change logits_change(const struct crossent_softmax *call)
+{
+    struct change change = {call->temperature != 0 || call->class_mask.data, 1,
+                            call->class_mask.step};
+    if (call->temperature != 0)
+        change.factor = 1 / call->temperature;
+    return change;
+}
+
 /* A diagonal of the Hessian that the rows of labels write beside their gradient. */
 static int plain_hessian(const struct crossent_softmax *call)
 {
-    return like_logits(call, &call->hessian) && call->output == CROSSENT_GRADIENT &&
+    const int counted = call->hessian_rule == CROSSENT_FRIEDMAN && call->class_mask.data;
+    return !counted && like_logits(call, &call->hessian) && call->output == CROSSENT_GRADIENT &&
            call->hessian_rule != CROSSENT_RESIDUAL;
 }
 
 int plain_soft(const struct crossent_softmax *call)
 {
-    return like_logits(call, &call->target) && call->label_smoothing == 0 && !call->class_weight && !has_focal(call) &&
-           !call->probability.data;
+    return like_logits(call, &call->target) && call->label_smoothing == 0 && !call->class_weight &&
+           !has_focal(call) && !call->probability.data;
 }
 
 int needs_general_rows(const struct crossent_softmax *call)
 {
     int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
     int uneven = call->label_smoothing != 0 && !even_smoothing(call).on;
-    return (soft && !plain_soft(call)) || call->class_mask.data || uneven ||
-           call->temperature != 0 || call->softcap != 0 || call->accumulate ||
+    return (soft && !plain_soft(call)) || uneven || call->softcap != 0 || call->accumulate ||
            (call->hessian.data && !plain_hessian(call)) ||
            call->output == CROSSENT_HESSIAN_VECTOR ||
            call->target_gradient.data || call->entropy.data ||
@@ -98,53 +107,18 @@ int is_ignored(const struct crossent_softmax *call, int64_t label)
     return 0;
 }
 
+/* The focal factors of a row's label. */
 static void label_focal(const struct crossent_softmax *call, const struct kernels *kernels,
-                        const struct rows *rows, size_t r, double *f, double *q)
+                        struct rows *rows, size_t r)
 {
     double alpha = call->focal_alpha ? call->focal_alpha[rows->label[r]] : 1;
     focal_factors(kernels->exp, kernels->log, alpha, call->focal_gamma, rows->anchor_p[r],
-                  rows->rest[r], rows->loss[r], f, q);
-}
-
-/* logsumexp(x) - x_anchor, or the loss of a smoothed label. */
-static struct pair own_loss(const struct crossent_softmax *call, const struct rows *rows, size_t r)
-{
-    int low = call->logits.dtype == CROSSENT_F64 && isfinite(rows->loss[r]);
-    if (rows->soft || (rows->smoothing.on && !rows->t[r]))
-        return (struct pair){rows->smoothed[r], rows->smoothed_low[r]};
-    return (struct pair){rows->loss[r], low ? rows->loss_low[r] : 0};
+                  rows->rest[r], rows->loss[r], &rows->focal[r], &rows->focal_slope[r]);
 }
 
 static struct pair row_weight(const struct rows *rows, size_t r)
 {
     return (struct pair){rows->weight[r], rows->weight_low[r]};
-}
-
-static void label_row(const struct crossent_softmax *call, const struct kernels *kernels,
-                      struct rows *rows, size_t r)
-{
-    double f, q, a = call->coefficient * rows->upstream[r], s = rows->sample[r];
-    double inverse = rows->scale[r], lse = rows->logsumexp[r], w = rows->weight[r];
-    const double sum = rows->soft ? rows->t_total[r] : 1;
-    label_focal(call, kernels, rows, r, &f, &q);
-    rows->probability[r] = rows->anchor_p[r];
-    rows->inverse[r] = inverse;
-    rows->log_sum[r] = rows->loss[r];
-    rows->hessian[r] = rows->curvature[r] = a * w * sum;
-    rows->lse_curvature[r] = 0;
-    rows->b[r] = a * w;
-    rows->loss[r] = pair_value(pair_product(row_weight(rows, r), own_loss(call, rows, r))) * f;
-    rows->scale[r] = a * w * q * sum * inverse;
-    rows->anchor_gradient[r] = rows->smoothing.on || rows->soft ? a * w * rows->gap[r]
-                                                  : 0 - a * w * q * rows->rest[r];
-    if (call->z_loss != 0) {
-        double z = 2 * a * s * call->z_loss * lse;
-        rows->loss[r] += s * call->z_loss * lse * lse;
-        rows->scale[r] = (a * w * q * sum + z) * inverse;
-        rows->anchor_gradient[r] += z * rows->anchor_p[r];
-        rows->curvature[r] += z;
-        rows->lse_curvature[r] = 2 * a * s * call->z_loss;
-    }
 }
 
 /* T p_k - t_k = (T - t_k) - T (1 - p_k): the difference of the smaller numbers. */
@@ -159,7 +133,8 @@ static void soft_row(const struct crossent_softmax *call, struct rows *rows, siz
 {
     const double s = rows->sample[r], slope = call->coefficient * rows->upstream[r];
     const struct pair w = weighs_by_target(call) ? row_weight(rows, r) : (struct pair){s, 0};
-    const struct pair total = rows->t_sum[r], ce = own_loss(call, rows, r);
+    const int low = call->logits.dtype == CROSSENT_F64 && isfinite(rows->loss[r]);
+    const struct pair total = rows->t_sum[r], ce = {rows->loss[r], low ? rows->loss_low[r] : 0};
     const double a = slope * w.hi, sum = pair_value(total);
     const double inverse = rows->scale[r], lse = rows->logsumexp[r];
     const struct pair pull = pair_product(pair_product((struct pair){slope, 0}, w), total);
@@ -197,6 +172,31 @@ static void finish_entropy(const struct kernels *kernels, struct rows *rows, siz
     rows->entropy[r] = log_sum + rows->entropy[r] * rows->inverse[r];
 }
 
+static void divide(double *x, size_t n, double by)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] /= by;
+}
+
+/* Derivatives by the logits as they were given. */
+static void warm_rows(const struct crossent_softmax *call, struct rows *rows)
+{
+    const double warm = call->temperature;
+    const size_t n = rows->count;
+    if (warm == 0)
+        return;
+    divide(rows->scale, n, warm);
+    divide(rows->anchor_gradient, n, warm);
+    if (rows->smoothing.on || rows->soft || needs_general_rows(call))
+        divide(rows->b, n, warm);
+    if (call->hessian.data)
+        divide(rows->hessian, n, warm * warm);
+    if (call->output == CROSSENT_HESSIAN_VECTOR) {
+        divide(rows->curvature, n, warm * warm);
+        divide(rows->lse_curvature, n, warm * warm);
+    }
+}
+
 /* No option at all: loops that the compiler turns into vectors. */
 static void plain_rows(double coefficient, struct rows *rows)
 {
@@ -208,11 +208,7 @@ static void plain_rows(double coefficient, struct rows *rows)
         rows->scale[r] *= coefficient;
         rows->anchor_gradient[r] = 0 - coefficient * rows->rest[r];
     }
-    for (size_t r = 0; rows->soft && r < rows->count; r++) {
-        rows->scale[r] *= rows->t_total[r];
-        rows->hessian[r] = coefficient * rows->t_total[r];
-    }
-    for (size_t r = 0; (rows->smoothing.on || rows->soft) && r < rows->count; r++) {
+    for (size_t r = 0; rows->smoothing.on && r < rows->count; r++) {
         rows->loss[r] = rows->smoothed[r];
         rows->anchor_gradient[r] = coefficient * rows->gap[r];
         rows->b[r] = coefficient;
@@ -222,26 +218,25 @@ static void plain_rows(double coefficient, struct rows *rows)
 void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
                    struct rows *rows)
 {
+    const int general = needs_general_rows(call);
     if (!call->target.data)
         return;
-    if (!needs_general_rows(call) && !call->class_weight && !call->sample_weight.data &&
-        !call->upstream.data && !has_focal(call) && call->z_loss == 0 && !call->probability.data) {
+    for (size_t r = 0; has_focal(call) && r < rows->count; r++)
+        if (!rows->t[r])
+            label_focal(call, kernels, rows, r);
+    if (general)
+        for (size_t r = 0; r < rows->count; r++)
+            if (rows->t[r])
+                soft_row(call, rows, r);
+            else
+                kernels->weigh(call, rows, r, r + 1);
+    else if (rows->soft || call->class_weight || call->sample_weight.data ||
+             call->upstream.data || has_focal(call) || call->z_loss != 0 ||
+             call->probability.data)
+        kernels->weigh(call, rows, 0, rows->count);
+    else
         plain_rows(call->coefficient, rows);
-        return;
-    }
-    for (size_t r = 0; r < rows->count; r++)
-        if (rows->t[r] && !rows->soft)
-            soft_row(call, rows, r);
-        else
-            label_row(call, kernels, rows, r);
     for (size_t r = 0; call->entropy.data && r < rows->count; r++)
         finish_entropy(kernels, rows, r);
-    for (size_t r = 0; call->temperature != 0 && r < rows->count; r++) {
-        rows->scale[r] /= call->temperature;
-        rows->b[r] /= call->temperature;
-        rows->anchor_gradient[r] /= call->temperature;
-        rows->hessian[r] /= call->temperature * call->temperature;
-        rows->curvature[r] /= call->temperature * call->temperature;
-        rows->lse_curvature[r] /= call->temperature * call->temperature;
-    }
+    warm_rows(call, rows);
 }

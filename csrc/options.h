@@ -24,6 +24,9 @@ static inline double hessian_factor(enum crossent_hessian rule, size_t classes)
     return rule == CROSSENT_UPPER ? 2 : 1;
 }
 
+/* What temperature and mask make of the logits. */
+struct change logits_change(const struct crossent_softmax *call);
+
 /* Soft targets that the rows of labels read where they lie. */
 int plain_soft(const struct crossent_softmax *call);
 

@@ -80,16 +80,16 @@ INLINE struct pair distance_sum(const T *x, const T *a, const T *a_low, size_t n
 /* Anchor and sums of a row; before the exponentials, which may take x's place. The anchor is the
  * target's only class, or else the first of the largest logits. Where a block has a larger one than
  * those before, their distances grow by as much. */
-static void soft_sums(struct rows *rows, size_t r)
+static void soft_sums(struct rows *rows, size_t r, struct scratch *scratch)
 {
-    const T *t = rows->t[r], *row = (const T *)rows->x[r];
+    const T *t = rows->t[r];
     const int64_t only = only_class(t, rows->classes);
     size_t k = only < 0 ? 0 : (size_t)only;
     struct pair distance = {0, 0}, others = {0, 0}, part;
     T top = -(T)INFINITY;
     for (size_t base = 0, n; only < 0 && base < rows->classes; base += n) {
         n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
-        const T *x = row + base;
+        const T *x = block_logits(rows, r, base, n, (T *)scratch->load);
         T max = block_max(x, n, n);
         if (base == 0 || max > top) {
             if (base > 0)
@@ -113,6 +113,10 @@ static void soft_sums(struct rows *rows, size_t r)
     rows->t_rest_low[r] = others.lo;
     rows->t_anchor[r] = (double)t[k];
 }
+
+/* What t is multiplied by in e - b t. Where one class has all of t, and its entry is set apart, a
+ * b below 0 would turn the -0 of the others, which a label leaves them, into -0 + 0 = 0. */
+static inline double target_factor(double b, double others) { return others == 0 ? fabs(b) : b; }
 
 /* to = e * scale * factor - b t */
 static void soft_elements(T *to, const T *e, const T *t, size_t n, double scale, double factor,

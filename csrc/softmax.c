@@ -336,6 +336,8 @@ static void softmax_task(void *context, size_t begin, size_t end)
     rows.curved_factor = hessian_factor(call->hessian_rule, call->classes);
     rows.classes = call->classes;
     rows.out_step = call->out.step;
+    rows.change = run->general ? (struct change){0, 1, 0} : logits_change(call);
+    memset(rows.mask_at, 0, group * sizeof *rows.mask_at);
     scratch.shared_target = NULL;
     char *memory = scratch_rows(run, &rows, &scratch);
     scratch.factors = NULL;
@@ -357,11 +359,30 @@ static void softmax_task(void *context, size_t begin, size_t end)
     free(scratch.parts);
 }
 
+/* Adds the weights of n rows that take part. */
+static void add_weights(const struct softmax_run *run, const struct rows *rows, size_t n,
+                        struct partial *partial)
+{
+    double weight[GROUP] = {0};
+    if (!rows->altered) {
+        two_sum_into(&partial->weight, &partial->weight_low, (double)n);
+        partial->count += n;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const int counts = rows->sample[i] != 0;
+        weight[i] = counts ? rows->weight[i] : 0;
+        partial->count += (size_t)counts;
+    }
+    two_sum_into(&partial->weight, &partial->weight_low, run->kernels->sum(weight, n));
+}
+
 static void weigh_task(void *context, size_t begin, size_t end)
 {
     struct softmax_run *run = context;
     const struct crossent_softmax *call = run->call;
     struct rows rows;
+    rows.altered = 1;
     for (size_t slab = begin; slab < end; slab++) {
         struct partial *partial = &run->partials[slab];
         size_t row = slab * run->slab, last = smaller(row + run->slab, call->rows);
@@ -369,13 +390,11 @@ static void weigh_task(void *context, size_t begin, size_t end)
         for (size_t n; row < last; row += n) {
             struct cursor cursor = cursor_at(call->shape, call->ndim, row);
             n = smaller(GROUP, last - row);
-            row_weights(run, row, n, &cursor, &rows, partial);
-            for (size_t i = 0; i < n; i++) {
-                if (rows.sample[i] == 0)
-                    continue;
-                two_sum_into(&partial->weight, &partial->weight_low, rows.weight[i]);
-                partial->count++;
+            if (!all_take_part(run, n, &cursor, &rows)) {
+                rows.altered = 1;
+                row_weights(run, row, n, &cursor, &rows, partial);
             }
+            add_weights(run, &rows, n, partial);
         }
     }
 }
@@ -385,6 +404,13 @@ static int is_staged(const struct softmax_run *run, const struct crossent_array 
 {
     int half = array->dtype == CROSSENT_F16 || array->dtype == CROSSENT_BF16;
     return half || (run->call->classes > TILE_CLASSES && array->step != (ptrdiff_t)run->size);
+}
+
+/* Long rows become what the loss sees before the kernels read them, short ones in their tiles. */
+static int is_changed(const struct softmax_run *run)
+{
+    const size_t n = run->call->classes;
+    return n > TILE_CLASSES && n <= BLOCK && logits_change(run->call).on;
 }
 
 /* Rows whose losses are added up in halves: as many as go through the first-level cache at once. */
@@ -398,7 +424,7 @@ static size_t unit_rows(const struct softmax_run *run)
 /* Rows of a group: a unit, or, staged, as many units or slabs as bring neighbours together. */
 static size_t group_rows(const struct softmax_run *run)
 {
-    if (!run->staged_in && !run->staged_out)
+    if (!is_staged(run, &run->call->logits) && !run->staged_out)
         return run->unit;
     size_t n = STAGED_BYTES / (run->call->classes * run->size) / NEIGHBOURS;
     n = smaller(GROUP, (1 + n) * NEIGHBOURS);
@@ -416,7 +442,7 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.typed = f64 ? run.kernels->f64 : run.kernels->f32;
     run.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
     run.general = call->target.data && needs_general_rows(call);
-    run.staged_in = !run.general && is_staged(&run, &call->logits);
+    run.staged_in = !run.general && (is_staged(&run, &call->logits) || is_changed(&run));
     run.staged_out = !run.general && call->output != CROSSENT_NOTHING &&
                      is_staged(&run, &call->out);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));

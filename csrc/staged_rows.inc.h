@@ -1,10 +1,71 @@
 /* Rows that the kernels cannot work on where they lie, because their classes are apart or have 16
- * bits: to contiguous rows of T, rows->exps, and back. LANES rows that are neighbours, as with the
+ * bits, or because an option changes the logits: to contiguous rows of T, rows->exps, and back. LANES rows that are neighbours, as with the
  * class axis first, go through a transpose: every cache line is read and written once.
  */
 #ifndef T
 #error "staged_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
 #endif
+
+enum { F(CHANGED) = 4 * WIDE };     /* elements that are changed at a time */
+
+/* A mask of n <= CHANGED classes as numbers; 0 leaves a class out. */
+INLINE void mask_numbers(const char *mask_at, ptrdiff_t step, size_t n, T *to)
+{
+    if (step == 1)
+        for (size_t i = 0; i < n; i++)
+            to[i] = (T)mask_at[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            to[i] = (T)mask_at[(ptrdiff_t)i * step];
+}
+
+/* n <= CHANGED elements; `whole`: all of them, a constant where this is called. */
+INLINE void change_part(const struct change *change, const T *from, const char *mask_at, T *to,
+                        size_t n, const int whole)
+{
+    const vec factor = vset((T)change->factor), zero = vset(0), none = vset(-(T)INFINITY);
+    T kept[F(CHANGED)];
+    n = whole ? F(CHANGED) : n;
+    if (mask_at)
+        mask_numbers(mask_at, change->mask_step, n, kept);
+    for (size_t i = 0; i < n; i += LANES) {
+        vec v = (whole ? vload(from + i) : vload_part(from + i, n - i, zero)) * factor;
+        if (whole)
+            __builtin_prefetch(from + i + AHEAD, 0, 3);
+        if (mask_at)
+            v = vselect(vequal(vload(kept + i), zero), none, v);
+        if (whole)
+            vstore(to + i, v);
+        else
+            vstore_part(to + i, n - i, v);
+    }
+}
+
+/* to = from as the loss sees it, n elements; they may be the same. `mask_at` or NULL. */
+static void change_elements(const struct change *change, const T *from, const char *mask_at, T *to,
+                            size_t n)
+{
+    const ptrdiff_t bytes = (ptrdiff_t)F(CHANGED) * change->mask_step;
+    size_t i = 0;
+    for (; i + F(CHANGED) <= n; i += F(CHANGED), mask_at = mask_at ? mask_at + bytes : NULL)
+        change_part(change, from + i, mask_at, to + i, F(CHANGED), 1);
+    if (i < n)
+        change_part(change, from + i, mask_at, to + i, n - i, 0);
+}
+
+/* n logits of row r from class `base` on, as the loss sees them: where they lie, or `buffer`. */
+static inline const T *block_logits(const struct rows *rows, size_t r, size_t base, size_t n,
+                                    T *buffer)
+{
+    const T *x = (const T *)rows->x[r] + base;
+    const char *mask_at = rows->mask_at[r];
+    if (!rows->change.on || rows->classes <= BLOCK)
+        return x;
+    if (mask_at)
+        mask_at += (ptrdiff_t)base * rows->change.mask_step;
+    change_elements(&rows->change, x, mask_at, buffer, n);
+    return buffer;
+}
 
 /* exps[r0 + lane][c] = x[r0 + lane][c] for classes [c, c + LANES) of the rows [r0, r0 + lanes). */
 INLINE void square_in(const struct rows *rows, size_t r0, size_t lanes, size_t c)
@@ -61,7 +122,7 @@ static int are_one(const struct rows *rows, char *const *p, ptrdiff_t step)
            rows_follow((char *const *)rows->exps, rows->count, n * (ptrdiff_t)sizeof(T));
 }
 
-static void collect_rows(struct rows *rows, enum crossent_dtype dtype)
+static void collect_apart(const struct rows *rows, enum crossent_dtype dtype)
 {
     const int native = dtype == (IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32);
     if (native && rows_adjacent((char *const *)rows->x, rows->count))
@@ -73,8 +134,21 @@ static void collect_rows(struct rows *rows, enum crossent_dtype dtype)
     else
         for (size_t r = 0; r < rows->count; r++)
             from_numbers(rows->x[r], rows->x_step, dtype, rows->classes, rows->exps[r]);
-    for (size_t r = 0; r < rows->count; r++)
+}
+
+static void collect_rows(struct rows *rows, enum crossent_dtype dtype)
+{
+    const int contiguous = dtype == (IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32) &&
+                           rows->x_step == (ptrdiff_t)sizeof(T);
+    if (!contiguous)
+        collect_apart(rows, dtype);
+    for (size_t r = 0; r < rows->count; r++) {
+        if (rows->change.on && rows->classes > TILE_CLASSES &&
+            rows->classes <= BLOCK)
+            change_elements(&rows->change, contiguous ? (const T *)rows->x[r] : rows->exps[r],
+                            rows->mask_at[r], rows->exps[r], rows->classes);
         rows->x[r] = rows->exps[r];
+    }
     rows->x_step = sizeof(T);
 }
 

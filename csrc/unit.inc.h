@@ -68,6 +68,7 @@ static const double NEAR_f64 = 708;
 #define IS_DOUBLE 1
 #include "math.inc.h"
 #include "epilogue.inc.h"
+#include "weighed_rows.inc.h"
 #include "sums.inc.h"
 #include "probabilities.inc.h"
 #include "load.inc.h"
@@ -123,6 +124,8 @@ const struct kernels TABLE_NAME(ISA) = {
     .logs = log_many,
     .probabilities = probabilities_row,
     .epilogue = rows_epilogue_f64,
+    .weigh = weigh_rows_f64,
+    .multiply = multiply_pairs_f64,
     .binary_loss = binary_losses,
     .sum = sum_elements,
 };

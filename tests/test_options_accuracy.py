@@ -82,3 +82,35 @@ def test_a_one_hot_row_gives_the_bits_of_its_label(dtype, rng):
                 xent.value_and_grad(x, t), xent.value_and_grad(x, labels), strict=True
             ):
                 assert got[1::2].tobytes() == want[1::2].tobytes()
+
+
+@pytest.mark.parametrize("classes", [6, 70])
+def test_a_one_hot_row_gives_the_zeros_of_its_label(classes, dtype, isa, rng):
+    """A negative upstream gives -0 where a probability is 0; targets of the logits' own type."""
+    x = rng.standard_normal((40, classes)).astype(dtype)
+    x[:, -1] = -np.inf
+    labels = rng.integers(classes - 1, size=40)
+    t = np.eye(classes, dtype=dtype)[labels]
+    t[::2, :-1] = rng.dirichlet(np.ones(classes - 1), 20)
+    xent = crossent.SoftmaxCrossEntropy(reduction="none")
+    _, got = xent.value_and_grad(x, t, upstream=-1)
+    _, want = xent.value_and_grad(x, labels, upstream=-1)
+    assert np.signbit(want[:, -1]).all()
+    assert got[1::2].tobytes() == want[1::2].tobytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 3}, {"sample_weight": True}])
+@pytest.mark.parametrize("classes", [3, 10, 64, 65])
+def test_statistics_and_accumulation_leave_the_bits_alone(classes, options, dtype, isa, rng):
+    """Short rows too, whose losses are summed in double before they are rounded."""
+    x = (4 * rng.standard_normal((100, classes))).astype(dtype)
+    y, options, call = rng.integers(classes, size=100), dict(options), {}
+    if options.pop("sample_weight", None):
+        call["sample_weight"] = rng.uniform(0.1, 3, 100)
+    xent = crossent.SoftmaxCrossEntropy(**options)
+    loss, grad = xent.value_and_grad(x, y, **call)
+    same, slope, _ = xent.value_and_grad(x, y, return_aux="entropy", **call)
+    added, out = xent.value_and_grad(x, y, out=np.zeros_like(x), accumulate=True, **call)
+    assert loss == same == added
+    assert grad.tobytes() == slope.tobytes()
+    np.testing.assert_array_equal(grad, out)
