@@ -95,5 +95,5 @@ def test_the_penalty_of_logistic_regression_gives_its_probabilities(classes, wei
     theirs = LogisticRegression(tol=1e-8, max_iter=1000)
     for model in (ours, theirs):
         model.fit(X, y, sample_weight=weight)
-    # What noise of the mini-batches is left; means over the weights of each are off by 0.03 to 0.06.
+    # What noise of the mini-batches is left; means over the weights of each are off by up to 0.06.
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=0.02)
