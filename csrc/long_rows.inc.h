@@ -82,7 +82,8 @@ block_exps(const T *x, T *e, size_t n, size_t skip, struct exp_scale scale, vec 
         sum_wides(&sum, to, skip - i < WIDE ? (T)(skip - i) : -1, 1, 1);
     }
     if (i < n)
-        exps_left(x + i, e + i, n - i, skip - i < WIDE ? (T)(skip - i) : -1, scale, &sum, keep);
+        exps_left(x + i, keep ? e + i : buffer, n - i, skip - i < WIDE ? (T)(skip - i) : -1, scale,
+                  &sum, keep);
     return sum_total(&sum, low);
 }
 
