@@ -55,7 +55,7 @@ struct rows {
     const char *x[GROUP];
     char *out[GROUP];
     ptrdiff_t x_step, out_step;
-    struct change change;        /* of all logits; rows of general_rows.inc.h see to it themselves */
+    struct change change;        /* of all logits; general_rows.inc.h sees to its rows itself */
     char *mask_at[GROUP];        /* or NULL: of classes that the row takes into account */
     void *exps[GROUP];
     int64_t anchor[GROUP];       /* the class left out of the sum: target, or any maximum (-1) */

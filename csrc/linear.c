@@ -148,7 +148,8 @@ static void x_task(void *task_, size_t begin, size_t end)
                       l->classes * size);
         for (size_t piece = begin; piece < end; piece++) {
             size_t i = piece % down * ROW_PIECE, j = piece / down * panel;
-            matrix_block(&l->matrix, &product, i, smaller(m, i + ROW_PIECE), j, smaller(n, j + panel));
+            matrix_block(&l->matrix, &product, i, smaller(m, i + ROW_PIECE), j,
+                         smaller(n, j + panel));
         }
     }
     free(rows);

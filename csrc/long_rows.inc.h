@@ -1,4 +1,4 @@
-/* Rows of more than TILE_CLASSES classes: the classes lie in the lanes.
+/* Rows of more than BLOCK classes, and any that need a shift: the classes lie in the lanes.
  *
  * a) A row is worked on in blocks of BLOCK classes: a block is read once from memory, its maximum
  *    found, and read again from the first-level cache for the exponentials.
@@ -262,8 +262,7 @@ static void join_segments(struct rows *rows, size_t r, struct progress *parts, s
 }
 
 /* Segment by segment, with one of them in hand; so are they joined in join_segments. */
-INLINE void
-long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
+INLINE void long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
 {
     double one;
     struct progress row = {.factor = segment_factors(rows, r, 0, scratch, &one)};
@@ -277,7 +276,26 @@ long_row(struct rows *rows, size_t r, struct scratch *scratch, const int keep)
     join_segments(rows, r, &row, 1);
 }
 
-/* The sum of top - x_j, top the largest logit; before exponentials, which may take x's place. */
+static __attribute__((noinline)) void
+lone_row(struct rows *rows, size_t r, struct scratch *scratch, int keep)
+{
+    if (keep)
+        long_row(rows, r, scratch, 1);
+    else
+        long_row(rows, r, scratch, 0);
+}
+
+/* The sum of top - x_j, from that of SHRINK x_j. */
+static inline void store_distances(struct rows *rows, size_t r, double top, struct pair total)
+{
+    struct pair d = pair_product((struct pair){(double)rows->classes * SHRINK, 0},
+                                 (struct pair){top, 0});
+    d = pair_add(d, (struct pair){-total.hi, -total.lo});
+    rows->distances[r] = d.hi * (0x1p-64 / SHRINK);
+    rows->distances_low[r] = d.lo * (0x1p-64 / SHRINK);
+}
+
+/* The same of a row, top being its largest logit; before exponentials, which may take x's place. */
 static void row_distances(struct rows *rows, size_t r, struct scratch *scratch)
 {
     T top = -(T)INFINITY, *buffer = (T *)scratch->load;
@@ -297,57 +315,7 @@ static void row_distances(struct rows *rows, size_t r, struct scratch *scratch)
             shift_elements(buffer, x, n, shift);
         totals_add_all(&sum, shift == 0 ? x : buffer, n);
     }
-    struct pair total = totals_pair(&sum), d;
-    d = pair_product((struct pair){(double)rows->classes * SHRINK, 0},
-                     (struct pair){(double)from_shift(top, shift), 0});
-    d = pair_add(d, (struct pair){-total.hi, -total.lo});
-    rows->distances[r] = d.hi * (0x1p-64 / SHRINK);
-    rows->distances_low[r] = d.lo * (0x1p-64 / SHRINK);
-}
-
-/* Rows of one block, pass by pass: first all maxima, then all exponentials, so that a row's chain
- * of dependent steps is hidden behind the other rows'. The same operations as in long_row. */
-INLINE void
-block_rows(struct rows *rows, struct scratch *scratch, const int keep)
-{
-    T max[GROUP], own[GROUP], exponent[GROUP];
-    const size_t classes = rows->classes;
-    for (size_t r = 0; r < rows->count; r++) {
-        const T *x = (const T *)rows->x[r];
-        own[r] = x[rows->anchor[r]];
-        max[r] = block_max(x, classes, (size_t)rows->anchor[r]);
-        rows->max[r] = (double)max[r];
-        rows->at_anchor[r] = (double)own[r];
-        rows->shift[r] = 0;
-    }
-    for (size_t r = rows->count; r % LANES; r++)
-        max[r] = own[r] = 0;
-    for (size_t r = 0; r < rows->count; r += LANES) {
-        vec n = exponent_of(vload(max + r), vload(own + r));
-        vstore(exponent + r, n);
-        widen_to(rows->exponent + r, n);
-    }
-    for (size_t r = 0; r < rows->count; r++) {
-        T top = own[r] > max[r] ? own[r] : max[r];
-        if (reference(top) != 0) {
-            long_row(rows, r, scratch, keep);
-            continue;
-        }
-        struct exp_scale scale = exp_range(vset(exponent[r]));
-        rows->others[r] = block_exps((const T *)rows->x[r], (T *)rows->exps[r], classes,
-                                     (size_t)rows->anchor[r], scale,
-                                     exp_bound(vset(max[r]), scale), &rows->others_low[r], keep);
-    }
-}
-
-INLINE void
-long_rows_keep(struct rows *rows, struct scratch *scratch, const int keep)
-{
-    if (rows->classes <= BLOCK && rows->anchor[0] >= 0)
-        block_rows(rows, scratch, keep);
-    else
-        for (size_t r = 0; r < rows->count; r++)
-            long_row(rows, r, scratch, keep);
+    store_distances(rows, r, (double)from_shift(top, shift), totals_pair(&sum));
 }
 
 static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
@@ -356,10 +324,8 @@ static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_
         row_distances(rows, r, scratch);
     for (size_t r = 0; rows->soft && r < rows->count; r++)
         soft_sums(rows, r, scratch);
-    if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
-        long_rows_keep(rows, scratch, 1);
-    else
-        long_rows_keep(rows, scratch, 0);
+    for (size_t r = 0; r < rows->count; r++)
+        lone_row(rows, r, scratch, output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX);
 }
 
 /* v * scale + offset; `moved`: there is an offset. */
@@ -477,24 +443,9 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
         out[at] = (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
 }
 
-/* Rows of one block, where nothing but a factor and the anchor's entry are to be done. */
-static void write_plain_rows(const struct rows *rows, const double *own)
-{
-    for (size_t r = 0; r < rows->count; r++) {
-        T *out = (T *)rows->out[r];
-        scale_elements(out, (const T *)rows->exps[r], rows->classes, rows->scale[r], 1, 0);
-        out[rows->anchor[r]] = (T)own[r];
-    }
-}
-
 static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                             enum crossent_output output)
 {
-    if (rows->classes <= BLOCK && !rows->curved && !rows->soft && !rows->smoothing.on &&
-        output != CROSSENT_LOG_SOFTMAX) {
-        write_plain_rows(rows, output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p);
-        return;
-    }
     for (size_t r = 0; r < rows->count; r++) {
         if (rows->curved)
             curved_row(rows, r, scratch, rows->hessian[r] * rows->curved_factor,

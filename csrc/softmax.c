@@ -26,7 +26,6 @@ enum {
     SLAB_ROWS = 256,
     NEIGHBOURS = 16,            /* rows whose elements share cache lines if classes come first */
     STAGED_BYTES = 1 << 18,     /* a group of staged rows fits the second-level cache */
-    GROUP_BYTES = 1 << 15,      /* a group of long rows fits the first-level cache */
     PARALLEL_ELEMENTS = 1 << 15 /* below this a second thread costs more than it saves */
 };
 
@@ -413,14 +412,6 @@ static int is_changed(const struct softmax_run *run)
     return n > TILE_CLASSES && n <= BLOCK && logits_change(run->call).on;
 }
 
-/* Rows whose losses are added up in halves: as many as go through the first-level cache at once. */
-static size_t unit_rows(const struct softmax_run *run)
-{
-    if (run->call->classes <= TILE_CLASSES && !run->general)
-        return GROUP;
-    return at_least_one(smaller(GROUP, GROUP_BYTES / (run->call->classes * run->size)));
-}
-
 /* Rows of a group: a unit, or, staged, as many units or slabs as bring neighbours together. */
 static size_t group_rows(const struct softmax_run *run)
 {
@@ -446,7 +437,7 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.staged_out = !run.general && call->output != CROSSENT_NOTHING &&
                      is_staged(&run, &call->out);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
-    run.unit = unit_rows(&run);
+    run.unit = smaller(GROUP, run.slab);
     run.group = group_rows(&run);
 
     size_t slabs = pieces_of(call->rows, run.slab);

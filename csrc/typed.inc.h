@@ -7,6 +7,8 @@ static void any_statistics(struct rows *rows, struct scratch *scratch, enum cros
 {
     if (rows->classes <= TILE_CLASSES)
         short_rows(rows, scratch, output);
+    else if (rows->classes <= BLOCK)
+        block_rows(rows, scratch, output);
     else
         long_rows(rows, scratch, output);
 }
@@ -16,6 +18,8 @@ static void write_output(const struct rows *rows, struct scratch *scratch,
 {
     if (rows->classes <= TILE_CLASSES)
         write_short_rows(rows, scratch, output);
+    else if (rows->classes <= BLOCK)
+        write_block_rows(rows, scratch, output);
     else
         write_long_rows(rows, scratch, output);
 }

@@ -1,0 +1,203 @@
+/* Rows of TILE_CLASSES + 1 to BLOCK classes, pass by pass: all maxima of a group, then all
+ * exponentials, then all outputs, so that a row's chain of dependent steps is hidden behind the
+ * other rows'. The same operations on each row as in long_rows.inc.h.
+ *
+ * a) No branch asks where the anchor lies: of labels that is a new guess for each row, and a wrong
+ *    one takes as long as some 30 exponentials. The maximum is that of all classes, unless it is
+ *    the anchor's; the anchor's exponential is set to 0 before the sum.
+ * b) A row is added up beside the next row's exponentials. By then what was stored is at rest: a
+ *    load that covers the 0 just stored would wait for it.
+ * c) The last classes of a row are a whole register, which overlaps the one before.
+ */
+#ifndef T
+#error "block_rows.inc.h: define T, SUFFIX and IS_DOUBLE"
+#endif
+
+/* The largest of n >= LANES numbers, NaNs passed over; `adding`: their sum, times SHRINK. */
+INLINE T row_max(const T *x, size_t n, struct F(totals) *sum, const int adding)
+{
+    const vec none = vset(-(T)INFINITY);
+    vec top[4] = {none, none, none, none};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int k = 0; k < 4; k++)
+            top[k] = vmax(vload(x + i + k * LANES), top[k]);
+    for (; i + LANES <= n; i += LANES)
+        top[0] = vmax(vload(x + i), top[0]);
+    top[1] = vmax(vload(x + n - LANES), top[1]);
+    if (adding) {
+        totals_clear(sum);
+        totals_add_all(sum, x, n);
+    }
+    return vtop(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
+}
+
+/* The anchors where they are not labels: the first of the largest. And what the exponents are
+ * made of: own = x at the anchor, max = the largest of the others. */
+INLINE void block_maxima(struct rows *rows, T *own, T *max, const int adding)
+{
+    const size_t n = rows->classes;
+    for (size_t r = 0; r < rows->count; r++) {
+        const T *x = (const T *)rows->x[r];
+        struct F(totals) sum;
+        const T top = row_max(x, n, &sum, adding);
+        if (rows->anchor[r] < 0)
+            rows->anchor[r] = (int64_t)(block_find(x, n, top) % n);    /* n: nothing but NaN */
+        const size_t at = (size_t)rows->anchor[r];
+        own[r] = x[at];
+        max[r] = top == own[r] ? block_max(x, n, at) : top;
+        rows->max[r] = (double)max[r];
+        rows->at_anchor[r] = (double)own[r];
+        rows->shift[r] = 0;
+        if (adding)
+            store_distances(rows, r, (double)top, totals_pair(&sum));
+    }
+}
+
+static inline void block_exponents(struct rows *rows, T *own, T *max, T *exponent)
+{
+    for (size_t r = rows->count; r % LANES; r++)
+        max[r] = own[r] = 0;
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec n = exponent_of(vload(max + r), vload(own + r));
+        vstore(exponent + r, n);
+        widen_to(rows->exponent + r, n);
+    }
+}
+
+/* Adds the elements [i, n) of a row, i a multiple of WIDE, to their lanes. */
+INLINE void add_left(struct accumulator *sum, const T *e, size_t i, size_t n)
+{
+    for (; i + WIDE <= n; i += WIDE)
+        sum_wides(sum, e + i, 0, 1, 0);
+    for (int h = 0; i < n && h < HALVES; h++, i += LANES)
+        sum_add(sum, h, vload_part(e + i, n - i, vset(0)));
+}
+
+/* The exponentials of two registers, step by step. */
+INLINE void exp_two(vec first, vec second, T *to_first, T *to_second, struct exp_scale scale)
+{
+    vec v[2] = {vmax(scale.low, first), vmax(scale.low, second)};
+    exps_reduced(v, scale.rounder, 2);
+    vstore(to_first, v[0]);
+    vstore(to_second, v[1]);
+}
+
+/* e = the exponentials of n >= LANES classes; e may be x. `adding`: those of the row before are
+ * added up. */
+INLINE void
+row_exps(const T *x, T *e, size_t n, struct exp_scale scale, const T *before,
+         struct accumulator *sum, const int adding)
+{
+    const vec end = vload(x + n - LANES);
+    size_t i = 0;
+    for (; i + 4 * WIDE <= n; i += 4 * WIDE) {
+        exp_wides(x + i, e + i, scale, 4);
+        if (adding)
+            sum_wides(sum, before + i, 0, 4, 0);
+    }
+    if (adding)
+        add_left(sum, before, i, n);
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        exp_two(vload(x + i), vload(x + i + LANES), e + i, e + i + LANES, scale);
+    if (i + LANES < n)
+        exp_two(vload(x + i), end, e + i, e + n - LANES, scale);
+    else if (i < n)
+        vstore(e + n - LANES, exp_scaled(end, scale));
+}
+
+/* Whether a row is counted from its largest logit, which lone_row sees to. */
+static inline int is_shifted(T own, T max) { return reference(own > max ? own : max) != 0; }
+
+INLINE void
+block_sums(struct rows *rows, struct scratch *scratch, const T *own, const T *max,
+           const T *exponent, const int keep)
+{
+    const size_t n = rows->classes;
+    const T *before = NULL;            /* exponentials of row r - 1 that are not added up yet */
+    vec bound[GROUP + 1];              /* of them */
+    bound[0] = vset(0);
+    for (size_t r = 0; r <= rows->count; r++) {
+        struct accumulator sum;
+        T *e = NULL;
+        sum_clear(&sum, bound[r]);
+        if (r < rows->count && !is_shifted(own[r], max[r])) {
+            const struct exp_scale scale = exp_range(vset(exponent[r]));
+            e = keep ? (T *)rows->exps[r] : (T *)(r % 2 ? scratch->load : scratch->store);
+            bound[r + 1] = exp_bound(vset(max[r]), scale);
+            if (before)
+                row_exps((const T *)rows->x[r], e, n, scale, before, &sum, 1);
+            else
+                row_exps((const T *)rows->x[r], e, n, scale, NULL, NULL, 0);
+            e[rows->anchor[r]] = 0;
+        } else {
+            if (before)
+                add_left(&sum, before, 0, n);
+            if (r < rows->count)
+                lone_row(rows, r, scratch, keep);
+        }
+        if (before)
+            rows->others[r - 1] = sum_total(&sum, &rows->others_low[r - 1]);
+        before = e;
+    }
+}
+
+static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
+{
+    T own[GROUP], max[GROUP], exponent[GROUP];
+    for (size_t r = 0; rows->soft && r < rows->count; r++)
+        soft_sums(rows, r, scratch);
+    if (rows->smoothing.on)
+        block_maxima(rows, own, max, 1);
+    else
+        block_maxima(rows, own, max, 0);
+    for (size_t r = 0; rows->smoothing.on && r < rows->count; r++)
+        if (is_shifted(own[r], max[r]))
+            row_distances(rows, r, scratch);
+    block_exponents(rows, own, max, exponent);
+    if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
+        block_sums(rows, scratch, own, max, exponent, 1);
+    else
+        block_sums(rows, scratch, own, max, exponent, 0);
+}
+
+/* to = e * scale - share, n >= LANES elements. */
+INLINE void scale_row(T *to, const T *e, size_t n, T scale, T share, const int less)
+{
+    const vec s = vset(scale), offset = vset(-share), end = vload(e + n - LANES);
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (size_t k = i; k < i + 4 * LANES; k += LANES)
+            vstore(to + k, scale_lanes(vload(e + k), s, offset, less));
+    for (; i + LANES <= n; i += LANES)
+        vstore(to + i, scale_lanes(vload(e + i), s, offset, less));
+    vstore(to + n - LANES, scale_lanes(end, s, offset, less));
+}
+
+/* Rows that need nothing but a factor, an offset and the anchor's entry. */
+static void write_scaled_rows(const struct rows *rows, const double *own)
+{
+    for (size_t r = 0; r < rows->count; r++) {
+        const T *e = (const T *)rows->exps[r];
+        const double share = rows->smoothing.on ? rows->b[r] * rows->smoothing.share.hi : 0;
+        T *out = (T *)rows->out[r];
+        T pre, scale = split_scale(rows->scale[r], 1, &pre);
+        if (pre != 1)
+            scale_elements(out, e, rows->classes, rows->scale[r], 1, share);
+        else if (share != 0)
+            scale_row(out, e, rows->classes, scale, (T)share, 1);
+        else
+            scale_row(out, e, rows->classes, scale, 0, 0);
+        out[rows->anchor[r]] = (T)own[r];
+    }
+}
+
+static void write_block_rows(const struct rows *rows, struct scratch *scratch,
+                             enum crossent_output output)
+{
+    if (rows->curved || rows->soft || output == CROSSENT_LOG_SOFTMAX)
+        write_long_rows(rows, scratch, output);
+    else
+        write_scaled_rows(rows, output == CROSSENT_GRADIENT ? rows->anchor_gradient
+                                                            : rows->anchor_p);
+}
