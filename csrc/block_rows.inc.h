@@ -32,24 +32,56 @@ INLINE T row_max(const T *x, size_t n, struct F(totals) *sum, const int adding)
     return vtop(vmax(vmax(top[0], top[1]), vmax(top[2], top[3])));
 }
 
+/* The first of n >= LANES numbers that is `value`; 0 where none is, among NaNs. Without a branch:
+ * where it lies is a new guess for each row. */
+INLINE size_t row_find(const T *x, size_t n, T value)
+{
+    const vec wanted = vset(value);
+    unsigned bits = vbits(vequal(vload(x + n - LANES), wanted));
+    size_t found = bits ? n - LANES + (size_t)__builtin_ctz(bits) : 0;
+    for (size_t i = n / LANES * LANES; i; ) {
+        i -= LANES;
+        bits = vbits(vequal(vload(x + i), wanted));
+        found = bits ? i + (size_t)__builtin_ctz(bits) : found;
+    }
+    return found;
+}
+
+/* The anchor of a soft target, and its sums. */
+INLINE size_t soft_anchor(struct rows *rows, size_t r, T top)
+{
+    const T *x = (const T *)rows->x[r], *t = rows->t[r];
+    const size_t n = rows->classes;
+    const int64_t only = only_class(t, n);
+    struct pair distance = {0, 0}, others = {0, 0};
+    size_t k = only < 0 ? row_find(x, n, top) : (size_t)only;
+    if (only < 0)
+        distance = distance_sum(x, t, NULL, n, k, top, &others, 0);
+    store_soft(rows, r, k, top == (T)INFINITY ? endless(others) : distance, others);
+    return k;
+}
+
 /* The anchors where they are not labels: the first of the largest. And what the exponents are
  * made of: own = x at the anchor, max = the largest of the others. */
-INLINE void block_maxima(struct rows *rows, T *own, T *max, const int adding)
+INLINE void
+block_maxima(struct rows *rows, T *own, T *max, const int smooth, const int soft)
 {
     const size_t n = rows->classes;
     for (size_t r = 0; r < rows->count; r++) {
         const T *x = (const T *)rows->x[r];
         struct F(totals) sum;
-        const T top = row_max(x, n, &sum, adding);
-        if (rows->anchor[r] < 0)
-            rows->anchor[r] = (int64_t)(block_find(x, n, top) % n);    /* n: nothing but NaN */
-        const size_t at = (size_t)rows->anchor[r];
+        const T top = row_max(x, n, &sum, smooth);
+        size_t at = (size_t)rows->anchor[r];
+        if (soft)
+            at = soft_anchor(rows, r, top);
+        else if (rows->anchor[r] < 0)
+            rows->anchor[r] = (int64_t)(at = row_find(x, n, top));
         own[r] = x[at];
         max[r] = top == own[r] ? block_max(x, n, at) : top;
         rows->max[r] = (double)max[r];
         rows->at_anchor[r] = (double)own[r];
         rows->shift[r] = 0;
-        if (adding)
+        if (smooth)
             store_distances(rows, r, (double)top, totals_pair(&sum));
     }
 }
@@ -145,12 +177,12 @@ block_sums(struct rows *rows, struct scratch *scratch, const T *own, const T *ma
 static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
     T own[GROUP], max[GROUP], exponent[GROUP];
-    for (size_t r = 0; rows->soft && r < rows->count; r++)
-        soft_sums(rows, r, scratch);
-    if (rows->smoothing.on)
-        block_maxima(rows, own, max, 1);
+    if (rows->soft)
+        block_maxima(rows, own, max, 0, 1);
+    else if (rows->smoothing.on)
+        block_maxima(rows, own, max, 1, 0);
     else
-        block_maxima(rows, own, max, 0);
+        block_maxima(rows, own, max, 0, 0);
     for (size_t r = 0; rows->smoothing.on && r < rows->count; r++)
         if (is_shifted(own[r], max[r]))
             row_distances(rows, r, scratch);
@@ -161,43 +193,77 @@ static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent
         block_sums(rows, scratch, own, max, exponent, 0);
 }
 
-/* to = e * scale - share, n >= LANES elements. */
-INLINE void scale_row(T *to, const T *e, size_t n, T scale, T share, const int less)
+/* What exponentials become: e * scale; less a share, or b t of a soft target, which `other` is
+ * -1 times; the Hessian's a p (1 - p), `other` being a. */
+INLINE vec row_finished(const T *e, const T *t, vec scale, vec other, const enum finishes kind)
 {
-    const vec s = vset(scale), offset = vset(-share), end = vload(e + n - LANES);
+    vec v = vload(e);
+    if (kind == LESS)
+        return vfma(v, scale, other);
+    v = v * scale;
+    if (kind == SOFT)
+        return vfma(other, vload(t), v);
+    if (kind == CURVED)
+        return other * v * (vset(1) - v);
+    return v;
+}
+
+/* All n >= LANES of a row; `to` may be e, and t is read for SOFT alone. */
+INLINE void finish_row(T *to, const T *e, const T *t, size_t n, T scale, T other,
+                       const enum finishes kind)
+{
+    const vec s = vset(scale), o = vset(other);
+    const size_t last = n - LANES;
+    const vec end = row_finished(e + last, t + last, s, o, kind);
     size_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (size_t k = i; k < i + 4 * LANES; k += LANES)
-            vstore(to + k, scale_lanes(vload(e + k), s, offset, less));
+            vstore(to + k, row_finished(e + k, t + k, s, o, kind));
     for (; i + LANES <= n; i += LANES)
-        vstore(to + i, scale_lanes(vload(e + i), s, offset, less));
-    vstore(to + n - LANES, scale_lanes(end, s, offset, less));
+        vstore(to + i, row_finished(e + i, t + i, s, o, kind));
+    vstore(to + last, end);
 }
 
-/* Rows that need nothing but a factor, an offset and the anchor's entry. */
-static void write_scaled_rows(const struct rows *rows, const double *own)
+static void curved_block_row(const struct rows *rows, size_t r, const struct scratch *scratch)
 {
-    for (size_t r = 0; r < rows->count; r++) {
-        const T *e = (const T *)rows->exps[r];
-        const double share = rows->smoothing.on ? rows->b[r] * rows->smoothing.share.hi : 0;
-        T *out = (T *)rows->out[r];
-        T pre, scale = split_scale(rows->scale[r], 1, &pre);
-        if (pre != 1)
-            scale_elements(out, e, rows->classes, rows->scale[r], 1, share);
-        else if (share != 0)
-            scale_row(out, e, rows->classes, scale, (T)share, 1);
-        else
-            scale_row(out, e, rows->classes, scale, 0, 0);
-        out[rows->anchor[r]] = (T)own[r];
+    const double a = rows->hessian[r] * rows->curved_factor;
+    const T *e = rows->exps[r];
+    T *to = (T *)rows->hessian_at[r], pre, scale = split_scale(rows->inverse[r], 1, &pre);
+    if (pre != 1) {
+        curved_row(rows, r, scratch, a, to);
+        return;
     }
+    finish_row(to, e, e, rows->classes, scale, (T)a, CURVED);
+    to[rows->anchor[r]] = (T)(a * rows->anchor_p[r] * rows->rest[r]);
+}
+
+static void write_block_row(const struct rows *rows, size_t r, struct scratch *scratch,
+                            enum crossent_output output)
+{
+    const double share = rows->smoothing.on ? rows->b[r] * rows->smoothing.share.hi : 0;
+    const double b = rows->soft ? target_factor(rows->b[r], rows->t_rest[r]) : 0;
+    const T *e = rows->exps[r], *t = rows->t[r];
+    T *out = (T *)rows->out[r], pre, scale = split_scale(rows->scale[r], 1, &pre);
+    if (pre != 1 || output == CROSSENT_LOG_SOFTMAX) {
+        write_long_part(rows, r, 0, rows->classes, scratch, output);
+        return;
+    }
+    if (rows->soft)
+        finish_row(out, e, t, rows->classes, scale, (T)-b, SOFT);
+    else if (share != 0)
+        finish_row(out, e, e, rows->classes, scale, (T)-share, LESS);
+    else
+        finish_row(out, e, e, rows->classes, scale, 0, SCALED);
+    out[rows->anchor[r]] =
+        (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
 }
 
 static void write_block_rows(const struct rows *rows, struct scratch *scratch,
                              enum crossent_output output)
 {
-    if (rows->curved || rows->soft || output == CROSSENT_LOG_SOFTMAX)
-        write_long_rows(rows, scratch, output);
-    else
-        write_scaled_rows(rows, output == CROSSENT_GRADIENT ? rows->anchor_gradient
-                                                            : rows->anchor_p);
+    for (size_t r = 0; r < rows->count; r++) {
+        if (rows->curved)
+            curved_block_row(rows, r, scratch);
+        write_block_row(rows, r, scratch, output);
+    }
 }

@@ -193,8 +193,11 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
         vec v = vload(t + c * LANES);
         mask at = vequal(vset((T)c), anchor);
         own = vselect(at, v, own);
-        distance_add(&distance, &weight, 0, top, vload(tile + c * LANES), vselect(at, zero, v),
-                     zero, 0);
+        vec x = vselect(vequal(v, zero), top, vload(tile + c * LANES));
+        v = vselect(at, zero, v);
+        for (int p = 0; p < PARTS; p++)
+            distance_add(&distance, &weight, p, vwiden(top, p), vwiden(x, p), vwiden(v, p),
+                         vset_f64(0), 0);
     }
     widen_to(rows->t_anchor + r0, own);
     for (int part = 0; part < PARTS; part++) {

@@ -87,10 +87,10 @@ INLINE void totals_clear(struct F(totals) *sum)
         sum->hi[i] = sum->lo[i] = vset_f64(0);
 }
 
-/* Adds to part `part` of the lanes h. */
-INLINE void totals_add_part(struct F(totals) *sum, int h, int part, vec_f64 term)
+/* Adds to the lanes from `piece` * LANES_f64 on. */
+INLINE void totals_add_piece(struct F(totals) *sum, int piece, vec_f64 term)
 {
-    vec_f64 *hi = &sum->hi[h * PARTS + part], *lo = &sum->lo[h * PARTS + part], s = *hi + term;
+    vec_f64 *hi = &sum->hi[piece], *lo = &sum->lo[piece], s = *hi + term;
     if (IS_DOUBLE) {
         vec_f64 back = s - *hi;
         *lo = *lo + ((*hi - (s - back)) + (term - back));
@@ -101,16 +101,17 @@ INLINE void totals_add_part(struct F(totals) *sum, int h, int part, vec_f64 term
 INLINE void totals_add(struct F(totals) *sum, int h, vec v)
 {
     for (int part = 0; part < PARTS; part++)
-        totals_add_part(sum, h, part, vwiden(v, part));
+        totals_add_piece(sum, h * PARTS + part, vwiden(v, part));
 }
 
 /* Adds n elements, times SHRINK. */
 INLINE void totals_add_all(struct F(totals) *sum, const T *x, size_t n)
 {
+    const vec_f64 shrink = vset_f64((double)SHRINK);
     size_t i = 0;
     for (; i + WIDE <= n; i += WIDE)
-        for (int h = 0; h < HALVES; h++)
-            totals_add(sum, h, vload(x + i + h * LANES) * vset(SHRINK));
+        for (int p = 0; p < HALVES * PARTS; p++)
+            totals_add_piece(sum, p, vload_wide(x + i + p * LANES_f64) * shrink);
     for (int h = 0; i < n && h < HALVES; h++) {
         size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
         totals_add(sum, h, vload_part(x + at, left, vset(0)) * vset(SHRINK));
@@ -118,10 +119,9 @@ INLINE void totals_add_all(struct F(totals) *sum, const T *x, size_t n)
 }
 
 /* Adds what is small beside the terms. */
-INLINE void totals_add_low(struct F(totals) *sum, int h, int part, vec_f64 low)
+INLINE void totals_add_low(struct F(totals) *sum, int piece, vec_f64 low)
 {
-    vec_f64 *lo = &sum->lo[h * PARTS + part];
-    *lo = *lo + low;
+    sum->lo[piece] = sum->lo[piece] + low;
 }
 
 INLINE double totals_value(struct F(totals) *sum)

@@ -76,6 +76,7 @@ static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
     return _mm512_castsi512_ps(
         _mm512_add_epi32(_mm512_and_si512(t, _mm512_set1_epi32(0x007fffff)), half));
 }
+static inline vec_f64 vload_wide_f32(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 static inline vec_f64 vwiden_f32(vec_f32 v, int part)
 {
     return _mm512_cvtps_pd(part ? _mm512_extractf32x8_ps(v, 1) : _mm512_castps512_ps256(v));
@@ -170,6 +171,7 @@ static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
         _mm512_and_si512(t, _mm512_set1_epi64(0x000fffffffffffff)), half));
 }
 static inline vec_f64 vwiden_f64(vec_f64 v, int part) { (void)part; return v; }
+static inline vec_f64 vload_wide_f64(const double *p) { return vload_f64(p); }
 static inline vec_f64 vnarrow_f64(const vec_f64 *parts) { return parts[0]; }
 static inline void vtranspose_f64(vec_f64 *v)
 {

@@ -83,6 +83,7 @@ static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
         vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(t, 23)), vdupq_n_s32(127)));
     return vreinterpretq_f32_u32(vaddq_u32(vandq_u32(t, vdupq_n_u32(0x007fffff)), half));
 }
+static inline vec_f64 vload_wide_f32(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
 static inline vec_f64 vwiden_f32(vec_f32 v, int part)
 {
     return part ? vcvt_high_f64_f32(v) : vcvt_f64_f32(vget_low_f32(v));
@@ -161,6 +162,7 @@ static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
     return vreinterpretq_f64_u64(vaddq_u64(vandq_u64(t, vdupq_n_u64(0x000fffffffffffff)), half));
 }
 static inline vec_f64 vwiden_f64(vec_f64 v, int part) { (void)part; return v; }
+static inline vec_f64 vload_wide_f64(const double *p) { return vload_f64(p); }
 static inline vec_f64 vnarrow_f64(const vec_f64 *parts) { return parts[0]; }
 static inline void vtranspose_f64(vec_f64 *v)
 {

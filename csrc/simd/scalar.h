@@ -76,6 +76,7 @@ static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
     *k = (float)((int)(t >> 23) - 127);
     return float_f32((t & 0x007fffff) + half);
 }
+static inline vec_f64 vload_wide_f32(const float *p) { return *p; }
 static inline vec_f64 vwiden_f32(vec_f32 v, int part) { (void)part; return (double)v; }
 static inline vec_f32 vnarrow_f32(const vec_f64 *parts) { return (float)parts[0]; }
 static inline void vtranspose_f32(vec_f32 *v) { (void)v; }
@@ -121,6 +122,7 @@ static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
     return float_f64((t & 0x000fffffffffffff) + half);
 }
 static inline vec_f64 vwiden_f64(vec_f64 v, int part) { (void)part; return v; }
+static inline vec_f64 vload_wide_f64(const double *p) { return vload_f64(p); }
 static inline vec_f64 vnarrow_f64(const vec_f64 *parts) { return parts[0]; }
 static inline void vtranspose_f64(vec_f64 *v) { (void)v; }
 

@@ -68,6 +68,7 @@ static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
         _mm_add_epi64(_mm_and_si128(t, _mm_set1_epi64x(0x000fffffffffffff)), half));
 }
 static inline vec_f64 vwiden_f64(vec_f64 v, int part) { (void)part; return v; }
+static inline vec_f64 vload_wide_f64(const double *p) { return vload_f64(p); }
 static inline vec_f64 vnarrow_f64(const vec_f64 *parts) { return parts[0]; }
 static inline void vtranspose_f64(vec_f64 *v)
 {
@@ -196,6 +197,10 @@ static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
     *k = _mm_cvtepi32_ps(_mm_sub_epi32(_mm_srli_epi32(t, 23), _mm_set1_epi32(127)));
     return _mm_castsi128_ps(
         _mm_add_epi32(_mm_and_si128(t, _mm_set1_epi32(0x007fffff)), half));
+}
+static inline vec_f64 vload_wide_f32(const float *p)
+{
+    return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)p)));
 }
 static inline vec_f64 vwiden_f32(vec_f32 v, int part)
 {

@@ -410,6 +410,15 @@ static void OF(test_parts)(void)
             failures++;
             printf("vwiden %s lane %d: wanted %a, found %a\n", NAME_OF(D), i, w, wide[i]);
         }
+        for (int part = 0; part < OF(PARTS); part++)
+            vstore_f64(wide + part * LANES_f64, OF(vload_wide)(narrow + part * LANES_f64));
+        for (int i = 0; i < LANES; i++) {
+            const double w = (double)narrow[i];
+            checks++;
+            if ((isnan(w) && isnan(wide[i])) || memcmp(&w, wide + i, sizeof w) == 0) continue;
+            failures++;
+            printf("vload_wide %s lane %d: wanted %a, found %a\n", NAME_OF(D), i, w, wide[i]);
+        }
         /* Doubles around the halfway points, and up to and beyond both ends of the range. */
         for (int i = 0; i < LANES; i++) {
             const double x = (double)OF(random_near)(0);
