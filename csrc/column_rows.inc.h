@@ -44,7 +44,7 @@ INLINE void copy_run(T *to, const T *from, size_t n)
         vstore(to, vload(from));
     else if (n == 1)
         *to = *from;
-    else if (n == 4)
+    else if (LANES > 4 && n == 4)
         memcpy(to, from, 4 * sizeof(T));
     else
         vstore_part(to, n, vload_part(from, n, vset(0)));
