@@ -13,13 +13,13 @@ static unsigned saved_registers(void)
 
 unsigned cpu_features(void)
 {
-    enum { FMA = 1u << 12, OSXSAVE = 1u << 27, AVX = 1u << 28 };     /* leaf 1, ecx */
+    const unsigned basis = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA, OSXSAVE, AVX, F16C */
     enum { AVX2 = 1u << 5 };                                         /* leaf 7, ebx */
     const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
     enum { YMM = 0x06, ZMM = 0xe6 };                                 /* XCR0 */
     unsigned a, b, c, d, features = CPU_BASELINE;
 
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & OSXSAVE) || !(c & AVX) || !(c & FMA))
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & basis) != basis)
         return features;
     unsigned saved = saved_registers();
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))

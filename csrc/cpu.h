@@ -4,8 +4,8 @@
 
 enum cpu_feature { CPU_BASELINE = 0, CPU_AVX2 = 1, CPU_AVX512 = 2 };
 
-/* A set of cpu_feature bits. CPU_AVX2 includes FMA, CPU_AVX512 is F, DQ, BW and VL; both only where
- * the operating system saves the registers. */
+/* A set of cpu_feature bits. CPU_AVX2 includes FMA and F16C, CPU_AVX512 is F, DQ, BW and VL; both
+ * only where the operating system saves the registers. */
 unsigned cpu_features(void);
 
 #endif

@@ -22,14 +22,31 @@ static inline uint32_t bits_of_float(float x)
     return bits;
 }
 
+static inline double double_of_bits(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint64_t bits_of_double(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 /* Without a branch, so that loops over them become vectors: the bits are moved to their places in a
  * float, whose exponent is 112 more; numbers below the normal ones lack their leading 1 there,
- * which the subtraction takes away again. */
+ * which the subtraction takes away again. NaNs become quiet and keep their digits, as those that an
+ * instruction converts. */
 static inline float from_float16(uint16_t half)
 {
     const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, rest = (uint32_t)(half & 0x7fffu) << 13;
     const uint32_t small = bits_of_float(float_of_bits(rest + (113u << 23)) - 0x1p-14f);
-    const uint32_t normal = rest + (112u << 23), huge = rest + (224u << 23);
+    const uint32_t normal = rest + (112u << 23);
+    const uint32_t nan = rest | 255u << 23 | 1u << 22;
+    const uint32_t huge = rest > 31u << 23 ? nan : 255u << 23;
     uint32_t bits = rest < 1u << 23 ? small : normal;
     bits = rest < 31u << 23 ? bits : huge;
     return float_of_bits(sign | bits);
@@ -44,7 +61,8 @@ static inline uint16_t to_float16(float x)
     const uint32_t bits = bits_of_float(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
     const uint32_t small = bits_of_float(float_of_bits(size) + 0.5f) - (126u << 23);
     const uint32_t normal = (size - (112u << 23) + 0xfffu + (size >> 13 & 1u)) >> 13;
-    const uint32_t huge = size > 255u << 23 ? 0x7e00u : 0x7c00u;
+    const uint32_t nan = 0x7e00u | (size >> 13 & 0x3ffu);
+    const uint32_t huge = size > 255u << 23 ? nan : 0x7c00u;
     uint32_t half = size < 113u << 23 ? small : normal;
     half = size < 143u << 23 ? half : huge;
     return (uint16_t)(sign | half);
@@ -57,23 +75,22 @@ static inline uint16_t to_bfloat16(float x)
     return (uint16_t)((bits & 0x7fffffffu) > 255u << 23 ? nan : kept);
 }
 
-/* To nearest, ties to even: adding 1.5 * 2^52 units of the last place rounds at that place. */
+/* To nearest, ties to even: adding 1.5 * 2^52 units of the last place rounds at that place, and
+ * leaves the number of units in the low bits. */
 static inline uint16_t half_bits(double x, const int digits, const int bias)
 {
-    uint16_t sign = signbit(x) ? 0x8000 : 0, infinity = (uint16_t)((2 * bias + 1) << digits);
-    double size = fabs(x);
-    int exponent;
+    const uint16_t sign = signbit(x) ? 0x8000 : 0;
+    const uint16_t infinity = (uint16_t)((2 * bias + 1) << digits);
+    const double size = fabs(x);
     if (isnan(x))
         return sign | infinity | (uint16_t)(1 << (digits - 1));
-    if (size == 0)
-        return sign;
-    if (isinf(x))
+    if (size >= ldexp(1, bias + 1))
         return sign | infinity;
-    frexp(size, &exponent);                       /* size = f * 2^exponent, f in [1/2, 1) */
-    exponent = exponent - 1 < 1 - bias ? 1 - bias : exponent - 1;
-    double units = nearbyint(ldexp(size, digits - exponent));
-    uint32_t bits = (uint32_t)((exponent + bias - 1) << digits) + (uint32_t)units;
-    return sign | (bits > infinity ? infinity : (uint16_t)bits);
+    int exponent = (int)(bits_of_double(size) >> 52) - 1023;
+    exponent = exponent < 1 - bias ? 1 - bias : exponent;
+    const uint64_t rounder = (uint64_t)(1023 + 52 + exponent - digits) << 52 | (uint64_t)1 << 51;
+    const uint64_t units = bits_of_double(size + double_of_bits(rounder)) - rounder;
+    return (uint16_t)(sign | (((uint64_t)(exponent + bias - 1) << digits) + units));
 }
 
 #endif

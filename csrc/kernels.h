@@ -43,6 +43,7 @@ struct change {
  * there it is that logit, and x - shift is exact wherever it matters. */
 struct rows {
     size_t count, classes;
+    int columns;                 /* column_rows.inc.h works on them */
 
     /* Where the rows lie. `source[r]` counts from the first row of the group, rows that take no
      * part included. `exps[r]` holds the row's exponentials between the passes. */
@@ -141,6 +142,7 @@ struct scratch {
     _Alignas(64) double load[BLOCK];       /* a block of either type */
     double target[BLOCK], store[BLOCK];
     double tile[TILE_CLASSES * GROUP];     /* a group of short rows, the rows in the lanes */
+    void *tiles;                           /* ... of column_rows.inc.h */
     double *factors;                       /* block_count(classes) for each row, of long rows */
     struct progress *parts;                /* of a row that threads share */
     /* classes elements for each row of general_rows.inc.h */

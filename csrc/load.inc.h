@@ -14,20 +14,51 @@ static inline const T *load_elements(const char *p, ptrdiff_t step, size_t n, T 
     return buffer;
 }
 
-static inline void from_numbers(const char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
-                                 T *to)
+#if !IS_DOUBLE
+/* n contiguous numbers of 16 bits to floats, and back; bfloat16 if `brief`, else float16. */
+static void from_halves(const uint16_t *from, size_t n, float *to, int brief)
 {
+    size_t i = 0;
+    if (brief)
+        for (; i + LANES <= n; i += LANES)
+            vstore(to + i, vload_bfloat16(from + i));
+    else
+        for (; i + LANES <= n; i += LANES)
+            vstore(to + i, vload_float16(from + i));
+    for (; i < n; i++)
+        to[i] = brief ? from_bfloat16(from[i]) : from_float16(from[i]);
+}
+
+static void to_halves(const float *from, size_t n, uint16_t *to, int brief)
+{
+    size_t i = 0;
+    if (brief)
+        for (; i + LANES <= n; i += LANES)
+            vstore_bfloat16(to + i, vload(from + i));
+    else
+        for (; i + LANES <= n; i += LANES)
+            vstore_float16(to + i, vload(from + i));
+    for (; i < n; i++)
+        to[i] = brief ? to_bfloat16(from[i]) : to_float16(from[i]);
+}
+#endif
+
+static inline void from_numbers(const char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
+                                T *to)
+{
+#if !IS_DOUBLE
+    if ((dtype == CROSSENT_F16 || dtype == CROSSENT_BF16) && step == sizeof(uint16_t)) {
+        from_halves((const uint16_t *)p, n, to, dtype == CROSSENT_BF16);
+        return;
+    }
+#endif
 #define CONVERT(type) \
     for (size_t i = 0; i < n; i++) \
         to[i] = (T)*(const type *)(p + (ptrdiff_t)i * step); \
     break
 #define CONVERT16(from) \
-    if (step == sizeof(uint16_t)) \
-        for (size_t i = 0; i < n; i++) \
-            to[i] = (T)from(((const uint16_t *)p)[i]); \
-    else \
-        for (size_t i = 0; i < n; i++) \
-            to[i] = (T)from(*(const uint16_t *)(p + (ptrdiff_t)i * step)); \
+    for (size_t i = 0; i < n; i++) \
+        to[i] = (T)from(*(const uint16_t *)(p + (ptrdiff_t)i * step)); \
     break
     switch (dtype) {
     case CROSSENT_I8: CONVERT(int8_t);
@@ -72,13 +103,15 @@ static inline void store_any(char *p, enum crossent_dtype dtype, double x)
 static inline void to_numbers(char *p, ptrdiff_t step, enum crossent_dtype dtype, size_t n,
                               const T *from)
 {
+#if !IS_DOUBLE
+    if ((dtype == CROSSENT_F16 || dtype == CROSSENT_BF16) && step == sizeof(uint16_t)) {
+        to_halves(from, n, (uint16_t *)p, dtype == CROSSENT_BF16);
+        return;
+    }
+#endif
 #define CONVERT16(to) \
-    if (step == sizeof(uint16_t)) \
-        for (size_t i = 0; i < n; i++) \
-            ((uint16_t *)p)[i] = to((float)from[i]); \
-    else \
-        for (size_t i = 0; i < n; i++) \
-            *(uint16_t *)(p + (ptrdiff_t)i * step) = to((float)from[i])
+    for (size_t i = 0; i < n; i++) \
+        *(uint16_t *)(p + (ptrdiff_t)i * step) = to((float)from[i])
     if (dtype == CROSSENT_F16)
         CONVERT16(to_float16);
     else if (dtype == CROSSENT_BF16)

@@ -37,6 +37,7 @@ struct softmax_run {
     size_t slab, group, unit;    /* rows */
     int labels;                  /* the target is class indices */
     int general;                 /* general_rows.inc.h works on the rows */
+    int columns;                 /* column_rows.inc.h does */
     int staged_in, staged_out;   /* rows go through staged_rows.inc.h */
     int shared;                  /* threads share each row, segment by segment */
     struct partial *partials;    /* one per slab */
@@ -210,7 +211,7 @@ static int is_shared(const struct softmax_run *run, size_t slabs)
     const struct crossent_softmax *call = run->call;
     int plain = !call->hessian.data && call->label_smoothing == 0 &&
                 (run->labels || !call->target.data);
-    if (run->general || !plain || run->staged_in || run->staged_out ||
+    if (run->general || !plain || run->columns || run->staged_in || run->staged_out ||
         segment_count(call->classes) == 1)
         return 0;
     size_t threads = (size_t)usable_threads(SIZE_MAX, call->threads);
@@ -287,26 +288,34 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
 
 /* ---- slabs and threads --------------------------------------------------------------------- */
 
-/* malloc; a failure ends the work of all threads. It is noted by those that fail alone, as a thread
- * that wrote "none" might overwrite another's failure. */
+/* Whole cache lines; a failure ends the work of all threads. It is noted by those that fail alone,
+ * as a thread that wrote "none" might overwrite another's failure. */
 static void *allocate(struct softmax_run *run, size_t bytes)
 {
-    void *memory = malloc(bytes);
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!memory)
         atomic_store(&run->no_memory, 1);
     return memory;
 }
 
-/* Memory for the rows of a group: of the general path, or staged. */
+/* The most rows of a group; those in tiles are padded to whole ones. */
+static size_t group_size(const struct softmax_run *run)
+{
+    const size_t group = smaller(run->group, run->call->rows);
+    return run->columns ? pieces_of(group, WIDEST) * WIDEST : group;
+}
+
+/* Memory for the rows of a group: of the general path, staged, or in tiles. */
 static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scratch *scratch)
 {
     const struct crossent_softmax *call = run->call;
     size_t row_bytes = call->classes * run->size;
     if (run->general || call->classes > TILE_CLASSES)
         row_bytes = (row_bytes + 63) / 64 * 64;
-    const size_t needed = run->general ? 5 : run->staged_in || run->staged_out;
-    const size_t group = smaller(run->group, call->rows);
+    const size_t needed = run->general ? 5 : run->columns || run->staged_in || run->staged_out;
+    const size_t group = group_size(run);
     char *memory = needed ? allocate(run, group * row_bytes * needed) : NULL;
+    scratch->tiles = memory;
     for (size_t r = 0; memory && r < group; r++) {
         char *row = memory + r * row_bytes * needed;
         rows->exps[r] = row;
@@ -324,7 +333,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
 {
     struct softmax_run *run = context;
     const struct crossent_softmax *call = run->call;
-    const size_t group = smaller(run->group, call->rows);
+    const size_t group = group_size(run);
     struct rows rows;
     struct scratch scratch;
     memset(rows.t, 0, group * sizeof *rows.t);
@@ -334,6 +343,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
     rows.soft = !run->labels && call->target.data && !run->general;
     rows.curved_factor = hessian_factor(call->hessian_rule, call->classes);
     rows.classes = call->classes;
+    rows.columns = run->columns;
     rows.out_step = call->out.step;
     rows.change = run->general ? (struct change){0, 1, 0} : logits_change(call);
     memset(rows.mask_at, 0, group * sizeof *rows.mask_at);
@@ -398,6 +408,20 @@ static void weigh_task(void *context, size_t begin, size_t end)
     }
 }
 
+/* Labels alone, and both arrays' classes apart. */
+static int is_columns(const struct softmax_run *run)
+{
+    const struct crossent_softmax *call = run->call;
+    const ptrdiff_t size = (ptrdiff_t)run->size;
+    const int native = call->logits.dtype == (size == sizeof(double) ? CROSSENT_F64 : CROSSENT_F32);
+    const int nothing = call->output == CROSSENT_NOTHING;
+    if (call->output > CROSSENT_SOFTMAX || call->label_smoothing != 0 || call->hessian.data ||
+        call->class_mask.data || logits_change(call).on)
+        return 0;
+    return run->labels && !run->general && native && call->classes > TILE_CLASSES &&
+           call->logits.step != size && (nothing || call->out.step != size);
+}
+
 /* The kernels take rows of float and double; short ones of any step. */
 static int is_staged(const struct softmax_run *run, const struct crossent_array *array)
 {
@@ -433,8 +457,10 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     run.typed = f64 ? run.kernels->f64 : run.kernels->f32;
     run.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
     run.general = call->target.data && needs_general_rows(call);
-    run.staged_in = !run.general && (is_staged(&run, &call->logits) || is_changed(&run));
-    run.staged_out = !run.general && call->output != CROSSENT_NOTHING &&
+    run.columns = is_columns(&run);
+    const int other = !run.general && !run.columns;
+    run.staged_in = other && (is_staged(&run, &call->logits) || is_changed(&run));
+    run.staged_out = other && call->output != CROSSENT_NOTHING &&
                      is_staged(&run, &call->out);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
     run.unit = smaller(GROUP, run.slab);

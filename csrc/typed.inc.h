@@ -5,7 +5,9 @@
 
 static void any_statistics(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
-    if (rows->classes <= TILE_CLASSES)
+    if (rows->columns)
+        column_rows(rows, scratch, output);
+    else if (rows->classes <= TILE_CLASSES)
         short_rows(rows, scratch, output);
     else if (rows->classes <= BLOCK)
         block_rows(rows, scratch, output);
@@ -16,7 +18,9 @@ static void any_statistics(struct rows *rows, struct scratch *scratch, enum cros
 static void write_output(const struct rows *rows, struct scratch *scratch,
                          enum crossent_output output)
 {
-    if (rows->classes <= TILE_CLASSES)
+    if (rows->columns)
+        write_column_rows(rows, scratch, output);
+    else if (rows->classes <= TILE_CLASSES)
         write_short_rows(rows, scratch, output);
     else if (rows->classes <= BLOCK)
         write_block_rows(rows, scratch, output);

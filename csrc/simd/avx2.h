@@ -118,6 +118,32 @@ static inline void vtranspose_f32(vec_f32 *v)
         v[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
     }
 }
+static inline vec_f32 vload_float16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+static inline void vstore_float16(uint16_t *p, vec_f32 v)
+{
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline vec_f32 vload_bfloat16(const uint16_t *p)
+{
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+/* As to_bfloat16 (half.h). */
+static inline void vstore_bfloat16(uint16_t *p, vec_f32 v)
+{
+    const __m256i bits = _mm256_castps_si256(v), top = _mm256_srli_epi32(bits, 16);
+    const __m256i nan = _mm256_or_si256(_mm256_and_si256(top, _mm256_set1_epi32(0x8000)),
+                                        _mm256_set1_epi32(0x7fc0));
+    const __m256i odd = _mm256_and_si256(top, _mm256_set1_epi32(1));
+    __m256i kept = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    kept = _mm256_blendv_epi8(_mm256_srli_epi32(kept, 16), nan,
+                              _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+    _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(kept),
+                                                    _mm256_extracti128_si256(kept, 1)));
+}
 
 static inline vec_f64 vset_f64(double x) { return _mm256_set1_pd(x); }
 static inline vec_f64 vlanes_f64(void) { return _mm256_setr_pd(0, 1, 2, 3); }

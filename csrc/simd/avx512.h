@@ -111,6 +111,30 @@ static inline void vtranspose_f32(vec_f32 *v)
         v[i + 8] = _mm512_shuffle_f32x4(a[i], a[i + 8], 0xdd);
     }
 }
+static inline vec_f32 vload_float16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+static inline void vstore_float16(uint16_t *p, vec_f32 v)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline vec_f32 vload_bfloat16(const uint16_t *p)
+{
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+/* As to_bfloat16 (half.h). */
+static inline void vstore_bfloat16(uint16_t *p, vec_f32 v)
+{
+    const __m512i bits = _mm512_castps_si512(v), nan = _mm512_set1_epi32(0x7fc0);
+    const __m512i top = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(top, _mm512_set1_epi32(1));
+    __m512i kept = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    kept = _mm512_mask_or_epi32(_mm512_srli_epi32(kept, 16), _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q),
+                                _mm512_and_si512(top, _mm512_set1_epi32(0x8000)), nan);
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(kept));
+}
 
 static inline vec_f64 vset_f64(double x) { return _mm512_set1_pd(x); }
 static inline vec_f64 vlanes_f64(void) { return _mm512_setr_pd(0, 1, 2, 3, 4, 5, 6, 7); }

@@ -104,6 +104,27 @@ static inline void vtranspose_f32(vec_f32 *v)
     v[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c));
     v[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
 }
+static inline vec_f32 vload_float16(const uint16_t *p)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+static inline void vstore_float16(uint16_t *p, vec_f32 v)
+{
+    vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+}
+static inline vec_f32 vload_bfloat16(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+/* As to_bfloat16 (half.h). */
+static inline void vstore_bfloat16(uint16_t *p, vec_f32 v)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(v), top = vshrq_n_u32(bits, 16);
+    const uint32x4_t nan = vorrq_u32(vandq_u32(top, vdupq_n_u32(0x8000)), vdupq_n_u32(0x7fc0));
+    const uint32x4_t odd = vandq_u32(top, vdupq_n_u32(1));
+    const uint32x4_t kept = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+    vst1_u16(p, vmovn_u32(vbslq_u32(vceqq_f32(v, v), vshrq_n_u32(kept, 16), nan)));
+}
 
 static inline vec_f64 vset_f64(double x) { return vdupq_n_f64(x); }
 static inline vec_f64 vlanes_f64(void)

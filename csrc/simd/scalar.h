@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../half.h"
+
 typedef float vec_f32;
 typedef int mask_f32;
 typedef double vec_f64;
@@ -80,6 +82,10 @@ static inline vec_f64 vload_wide_f32(const float *p) { return *p; }
 static inline vec_f64 vwiden_f32(vec_f32 v, int part) { (void)part; return (double)v; }
 static inline vec_f32 vnarrow_f32(const vec_f64 *parts) { return (float)parts[0]; }
 static inline void vtranspose_f32(vec_f32 *v) { (void)v; }
+static inline vec_f32 vload_float16(const uint16_t *p) { return from_float16(*p); }
+static inline void vstore_float16(uint16_t *p, vec_f32 v) { *p = to_float16(v); }
+static inline vec_f32 vload_bfloat16(const uint16_t *p) { return from_bfloat16(*p); }
+static inline void vstore_bfloat16(uint16_t *p, vec_f32 v) { *p = to_bfloat16(v); }
 
 static inline vec_f64 vset_f64(double x) { return x; }
 static inline vec_f64 vlanes_f64(void) { return 0; }

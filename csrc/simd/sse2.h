@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../half.h"
+
 typedef __m128 vec_f32;
 typedef __m128 mask_f32;
 typedef __m128d vec_f64;
@@ -227,6 +229,31 @@ static inline void vtranspose_f32(vec_f32 *v)
     v[1] = _mm_movehl_ps(c, a);
     v[2] = _mm_movelh_ps(b, d);
     v[3] = _mm_movehl_ps(d, b);
+}
+
+static inline vec_f32 vload_float16(const uint16_t *p)
+{
+    float x[4];
+    for (int i = 0; i < 4; i++) x[i] = from_float16(p[i]);
+    return vload_f32(x);
+}
+static inline void vstore_float16(uint16_t *p, vec_f32 v)
+{
+    float x[4];
+    vstore_f32(x, v);
+    for (int i = 0; i < 4; i++) p[i] = to_float16(x[i]);
+}
+static inline vec_f32 vload_bfloat16(const uint16_t *p)
+{
+    float x[4];
+    for (int i = 0; i < 4; i++) x[i] = from_bfloat16(p[i]);
+    return vload_f32(x);
+}
+static inline void vstore_bfloat16(uint16_t *p, vec_f32 v)
+{
+    float x[4];
+    vstore_f32(x, v);
+    for (int i = 0; i < 4; i++) p[i] = to_bfloat16(x[i]);
 }
 
 #endif

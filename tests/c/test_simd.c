@@ -84,6 +84,72 @@ static void test_sum(void)
     }
 }
 
+static uint16_t half_of(float x, const int digits, const int bias)
+{
+    const uint16_t sign = signbit(x) ? 0x8000 : 0, most = (uint16_t)((2 * bias + 1) << digits);
+    const uint16_t quiet = (uint16_t)(1 << (digits - 1));
+    int e;
+    if (isnan(x)) {
+        const uint16_t rest = (uint16_t)(bits_of_f32(x) >> (23 - digits) & (quiet - 1u));
+        return sign | most | quiet | (digits == 10 ? rest : 0);
+    }
+    if (isinf(x)) return sign | most;
+    frexp(x, &e);
+    e = x == 0 || e - 1 < 1 - bias ? 1 - bias : e - 1;
+    const long n = lrint(ldexp(fabs((double)x), digits - e)) + ((long)(e + bias - 1) << digits);
+    return sign | (n > most ? most : (uint16_t)n);
+}
+static float float_of_half(uint16_t half, const int digits, const int bias)
+{
+    const int exponent = (half & 0x7fff) >> digits, rest = half & ((1 << digits) - 1);
+    const float sign = half & 0x8000 ? -1 : 1;
+    if (exponent == 2 * bias + 1) {
+        const uint32_t quiet = rest && digits == 10 ? 1u << 22 : 0;
+        return of_bits_f32((half & 0x8000u) << 16 | 255u << 23 | (uint32_t)rest << (23 - digits) |
+                           quiet);
+    }
+    if (exponent == 0) return sign * (float)ldexp(rest, 1 - bias - digits);
+    return sign * (float)ldexp(rest + (1 << digits), exponent - bias - digits);
+}
+
+/* All numbers of 16 bits, and floats at, between and beside them, at the end of a page. */
+static void test_halves(void)
+{
+    uint16_t *at = (uint16_t *)(void *)page_end - LANES_f32, found[LANES_f32 + 2];
+    float x[LANES_f32], wanted[LANES_f32];
+    for (int kind = 0; kind < 2; kind++)
+        for (uint32_t first = 0; first < 0x10000; first += LANES_f32) {
+            const int digits = kind ? 7 : 10, bias = kind ? 127 : 15;
+            for (uint32_t i = 0; i < LANES_f32; i++) {
+                at[i] = (uint16_t)(first + i);
+                wanted[i] = float_of_half(at[i], digits, bias);
+            }
+            lanes_exactly_f32("vload_half", wanted, kind ? vload_bfloat16(at) : vload_float16(at));
+            for (int beside = -3; beside <= 3; beside++) {
+                const uint32_t step = 1u << (22 - digits);
+                for (int i = 0; i < LANES_f32; i++)
+                    x[i] = of_bits_f32(bits_of_f32(wanted[i]) + (beside > 1 ? step : 0) +
+                                       (uint32_t)(beside > 1 ? beside - 2 : beside));
+                memset(found, 0xa5, sizeof found);
+                if (kind) vstore_bfloat16(found + 1, vload_f32(x));
+                else vstore_float16(found + 1, vload_f32(x));
+                for (int i = 0; i < LANES_f32; i++)
+                    whole_f32("vstore_half", i, half_of(x[i], digits, bias), found[i + 1]);
+                whole_f32("vstore_half", -1, 0xa5a5, found[0]);
+                whole_f32("vstore_half", -1, 0xa5a5, found[LANES_f32 + 1]);
+            }
+        }
+    for (int round = 0; round < 100000; round++) {
+        for (int i = 0; i < LANES_f32; i++) x[i] = random_any_f32();
+        vstore_float16(found, vload_f32(x));
+        for (int i = 0; i < LANES_f32; i++)
+            whole_f32("vstore_float16", i, half_of(x[i], 10, 15), found[i]);
+        vstore_bfloat16(found, vload_f32(x));
+        for (int i = 0; i < LANES_f32; i++)
+            whole_f32("vstore_bfloat16", i, half_of(x[i], 7, 127), found[i]);
+    }
+}
+
 /* Instructions the processor lacks must not run. */
 static int runs_here(void)
 {
@@ -99,6 +165,7 @@ int main(void)
     test_all_f32();
     test_all_f64();
     test_sum();
+    test_halves();
     printf("%s: %lu checks, %lu failures\n", VOCABULARY, checks, failures);
     return failures != 0;
 }
