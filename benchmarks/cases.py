@@ -82,23 +82,26 @@ class Option:
     logits: np.ndarray
     target: np.ndarray
     settings: dict = field(default_factory=dict)  # of SoftmaxCrossEntropy
+    of_call: dict = field(default_factory=dict)  # of its methods
     view: Callable = unchanged  # from the call's layout to rows x classes
     factors: np.ndarray | None = None  # of each -log p, where labels do not say it
     divisor: float | None = None  # of the mean, where it is not the row count
     hessian: bool = False
+    change: Callable = unchanged  # the logits as the loss sees them
+    slope: Callable = np.ones_like  # ... and the derivative of that
 
     def call(self):
         """Loss (None with a Hessian) and gradient."""
         if self.hessian:
             return None, self._loss.grad_and_hess(self.logits, self.target, out=self._out)[0]
-        return self._loss.value_and_grad(self.logits, self.target, out=self._out)
+        return self._loss.value_and_grad(self.logits, self.target, out=self._out, **self.of_call)
 
     def __post_init__(self):
         import crossent
 
         self._loss = crossent.SoftmaxCrossEntropy(**self.settings)
         self._soft = self.target.shape == self.logits.shape
-        self._out = np.empty_like(self.logits)  # in the same memory order
+        self._out = np.zeros_like(self.logits)  # in the same memory order
 
     @property
     def moved(self):
@@ -110,7 +113,9 @@ class Option:
         factors = self.factors
         if factors is None:
             factors = self.target if self._soft else self.target.reshape(-1)
-        return softmax_reference(self.view(self.logits), factors, self.divisor)
+        z = self.view(self.logits)
+        loss, grad = softmax_reference(self.change(z), factors, self.divisor)
+        return loss, grad * self.slope(z)
 
 
 def options(rows, classes, dtype):
@@ -119,6 +124,9 @@ def options(rows, classes, dtype):
     one_hot = np.zeros((rows, classes), dtype)
     one_hot[np.arange(rows), y] = 1
     weight = np.linspace(0.5, 2, classes)
+    of_row = np.linspace(0.5, 2, rows)
+    kept = (np.arange(rows)[:, None] + np.arange(classes)) % 10 > 0
+    kept |= one_hot > 0
     soft = softmax_reference(z[::-1], y)[1] * rows + one_hot[::-1]
     images = 4 if rows % 4 == 0 else 1
     pixels = z.reshape(images, rows // images, 1, classes)
@@ -128,10 +136,31 @@ def options(rows, classes, dtype):
         "class_weight": Option(
             z, y, {"class_weight": weight}, factors=one_hot * weight, divisor=weight[y].sum()
         ),
+        "sample_weight": Option(
+            z,
+            y,
+            of_call={"sample_weight": of_row},
+            factors=one_hot * of_row[:, None],
+            divisor=of_row.sum(),
+        ),
         "label_smoothing": Option(
             z, y, {"label_smoothing": 0.1}, factors=0.9 * one_hot + 0.1 / classes
         ),
         "grad_and_hess": Option(z, y, hessian=True),
+        "temperature": Option(
+            z, y, {"temperature": 2.0}, change=lambda z: z / 2, slope=lambda z: 0.5
+        ),
+        "class_mask, one a row": Option(
+            z, y, of_call={"class_mask": kept}, change=lambda z: np.where(kept, z, -np.inf)
+        ),
+        "softcap": Option(
+            z,
+            y,
+            {"softcap": 5.0},
+            change=lambda z: 5 * np.tanh(z.astype(float) / 5),
+            slope=lambda z: 1 - np.tanh(z.astype(float) / 5) ** 2,
+        ),
+        "accumulate": Option(z, y, of_call={"accumulate": True}),
         "F order": Option(np.asfortranarray(z), y),
         "axis=0": Option(np.ascontiguousarray(z.T), y, {"axis": 0}, view=np.transpose),
         "axis=1 of N x C x H x W": Option(

@@ -67,21 +67,31 @@ static void gather_chunk(const struct rows *rows, const size_t *run, size_t coun
     }
 }
 
-/* Sets the anchors among m classes to -inf; joins these to maxima and anchors. */
-INLINE void mask_chunk(T *tile, size_t m, vec anchor, T *max, T *own)
+/* Sets the anchors among m classes from `first` on to -inf, and keeps what they were. Without a
+ * branch, as it is a new guess for each row; elsewhere `own` takes the place of the class. */
+INLINE void mask_anchors(const int64_t *anchor, size_t first, size_t m, T *tile, T *own)
 {
-    const vec none = vset(-(T)INFINITY);
-    vec c = vset(0), top = vload(max), found = vload(own);
-    for (size_t i = 0; i < m; i++, c = c + vset(1)) {
-        vec v = vload(tile + i * LANES);
-        mask at = vequal(c, anchor);
-        found = vselect(at, v, found);
-        v = vselect(at, none, v);
-        top = vmax(v, top);
-        vstore(tile + i * LANES, v);
+    for (size_t l = 0; l < LANES; l++) {
+        const size_t at = (size_t)anchor[l] - first;
+        T *place = at < m ? tile + at * LANES + l : own + l;
+        const T x = *place;
+        *place = -(T)INFINITY;
+        own[l] = x;
     }
-    vstore(max, top);
-    vstore(own, found);
+}
+
+/* Joins m classes to the maxima. */
+INLINE void join_maxima(const T *tile, size_t m, T *max)
+{
+    vec even = vload(max), odd = vset(-(T)INFINITY);
+    size_t i = 0;
+    for (; i + 2 <= m; i += 2) {
+        even = vmax(vload(tile + i * LANES), even);
+        odd = vmax(vload(tile + (i + 1) * LANES), odd);
+    }
+    if (i < m)
+        even = vmax(vload(tile + i * LANES), even);
+    vstore(max, vmax(even, odd));
 }
 
 /* Classes [base, base + n) of all rows to their tiles; their maxima, and anchors among them. */
@@ -90,7 +100,6 @@ static void load_columns(const struct rows *rows, size_t base, size_t n,
 {
     const size_t count = padded_count(rows);
     size_t run[GROUP];
-    double to_anchor[LANES];
     find_runs((char *const *)rows->x, count, run);
     for (size_t r = 0; r < count; r++) {
         max[r] = -(T)INFINITY;
@@ -100,10 +109,9 @@ static void load_columns(const struct rows *rows, size_t base, size_t n,
         const size_t left = base + n - first, m = left < F(CHUNK) ? left : F(CHUNK);
         gather_chunk(rows, run, count, first, m, tile_at(rows, scratch, 0, first));
         for (size_t r0 = 0; r0 < count; r0 += LANES) {
-            for (size_t l = 0; l < LANES; l++)
-                to_anchor[l] = (double)rows->anchor[r0 + l] - (double)first;
-            mask_chunk(tile_at(rows, scratch, r0, first), m, narrowed(to_anchor), max + r0,
-                       own + r0);
+            T *tile = tile_at(rows, scratch, r0, first);
+            mask_anchors(rows->anchor + r0, first, m, tile, own + r0);
+            join_maxima(tile, m, max + r0);
         }
     }
 }

@@ -193,8 +193,8 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
         vec v = vload(t + c * LANES);
         mask at = vequal(vset((T)c), anchor);
         own = vselect(at, v, own);
-        vec x = vselect(vequal(v, zero), top, vload(tile + c * LANES));
         v = vselect(at, zero, v);
+        vec x = vselect(vequal(v, zero), top, vload(tile + c * LANES));
         for (int p = 0; p < PARTS; p++)
             distance_add(&distance, &weight, p, vwiden(top, p), vwiden(x, p), vwiden(v, p),
                          vset_f64(0), 0);

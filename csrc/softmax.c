@@ -408,7 +408,7 @@ static void weigh_task(void *context, size_t begin, size_t end)
     }
 }
 
-/* Labels alone, and both arrays' classes apart. */
+/* Labels alone, both arrays' classes apart, and rows enough to fill the lanes. */
 static int is_columns(const struct softmax_run *run)
 {
     const struct crossent_softmax *call = run->call;
@@ -418,7 +418,8 @@ static int is_columns(const struct softmax_run *run)
     if (call->output > CROSSENT_SOFTMAX || call->label_smoothing != 0 || call->hessian.data ||
         call->class_mask.data || logits_change(call).on)
         return 0;
-    return run->labels && !run->general && native && call->classes > TILE_CLASSES &&
+    return run->labels && !run->general && native && call->rows >= WIDEST &&
+           call->classes > TILE_CLASSES &&
            call->logits.step != size && (nothing || call->out.step != size);
 }
 

@@ -1,6 +1,7 @@
 /* Rows that the kernels cannot work on where they lie, because their classes are apart or have 16
- * bits, or because an option changes the logits: to contiguous rows of T, rows->exps, and back. LANES rows that are neighbours, as with the
- * class axis first, go through a transpose: every cache line is read and written once.
+ * bits, or because an option changes the logits: to contiguous rows of T, rows->exps, and back.
+ * LANES rows that are neighbours, as with the class axis first, go through a transpose: every cache
+ * line is read and written once.
  */
 #ifndef T
 #error "staged_rows.inc.h: define T, SUFFIX and IS_DOUBLE"

@@ -205,6 +205,23 @@ def test_any_layout(layout, function, dtype, isa, rng):
         assert_same_bits(answers(LAYOUTS[layout](z), y), answers(z, y))
 
 
+@pytest.mark.parametrize("special", [0, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("shape", [(16, 1000), (33, 4096), (17, 4097), (18, 9001), (17, 131_100)])
+def test_rows_enough_to_fill_the_lanes_with_their_classes_apart(shape, special, dtype, isa, rng):
+    z, y = batch(rng, shape, dtype)
+    z[2] = -np.inf
+    z[5, y[5]] = z[7, 4] = special
+    z[11, [3, -2]] = special
+    for layout in ("F", "every third class"):
+        apart = LAYOUTS[layout](z)
+        loss, grad = crossent.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
+        got = crossent.softmax_cross_entropy_value_and_grad(apart, y, reduction="none", out=apart)
+        assert_same_array(got[0], loss, layout)
+        assert_same_array(got[1], grad, layout)
+        loss = crossent.softmax_cross_entropy(LAYOUTS[layout](z), y, reduction="none")
+        assert_same_array(loss, got[0], layout)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_layout_of_binary_targets(layout, dtype, isa, rng):
     x, t = binary_batch(rng, (7, 1000), dtype)
