@@ -187,7 +187,7 @@ static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent
         if (is_shifted(own[r], max[r]))
             row_distances(rows, r, scratch);
     block_exponents(rows, own, max, exponent);
-    if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
+    if (keeps_exps(output))
         block_sums(rows, scratch, own, max, exponent, 1);
     else
         block_sums(rows, scratch, own, max, exponent, 0);

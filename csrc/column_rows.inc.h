@@ -125,11 +125,8 @@ INLINE void add_chunk(struct F(column_sums) *sums, const T *e, size_t m)
 {
     for (size_t w = 0; w < WIDE && w < m; w++) {
         vec sum = sums->sum[w], rest = sums->rest[w];
-        for (size_t c = w; c < m; c += WIDE) {
-            const vec v = vload(e + c * LANES), s = sum + v;
-            rest = rest + (v - (s - sum));
-            sum = s;
-        }
+        for (size_t c = w; c < m; c += WIDE)
+            lane_add(&sum, &rest, vload(e + c * LANES));
         sums->sum[w] = sum;
         sums->rest[w] = rest;
     }
@@ -138,14 +135,9 @@ INLINE void add_chunk(struct F(column_sums) *sums, const T *e, size_t m)
 INLINE void exp_chunk(const T *x, T *e, size_t m, struct exp_scale scale)
 {
     size_t c = 0;
-    for (; c + 2 <= m; c += 2) {
-        vec v[2];
-        for (int i = 0; i < 2; i++)
-            v[i] = vmax(scale.low, vload(x + (c + (size_t)i) * LANES));
-        exps_reduced(v, scale.rounder, 2);
-        for (int i = 0; i < 2; i++)
-            vstore(e + (c + (size_t)i) * LANES, v[i]);
-    }
+    for (; c + 2 <= m; c += 2)
+        exp_two(vload(x + c * LANES), vload(x + (c + 1) * LANES), e + c * LANES,
+                e + (c + 1) * LANES, scale);
     if (c < m)
         vstore(e + c * LANES, exp_scaled(vload(x + c * LANES), scale));
 }
@@ -284,7 +276,7 @@ INLINE void long_columns(struct rows *rows, struct scratch *scratch, const int k
 
 static void column_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
-    const int keep = output != CROSSENT_NOTHING;
+    const int keep = keeps_exps(output);
     if (rows->classes <= BLOCK && keep)
         block_columns(rows, scratch, 1);
     else if (rows->classes <= BLOCK)

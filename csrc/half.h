@@ -6,35 +6,8 @@
 
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
 
-static inline float float_of_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static inline uint32_t bits_of_float(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline double double_of_bits(uint64_t bits)
-{
-    double x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static inline uint64_t bits_of_double(double x)
-{
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
+#include "bits.h"
 
 /* Without a branch, so that loops over them become vectors: the bits are moved to their places in a
  * float, whose exponent is 112 more; numbers below the normal ones lack their leading 1 there,

@@ -173,6 +173,12 @@ static inline void focal_factors(double (*exp)(double), double (*log)(double), d
         *q += *f * gamma * p * (ce / rest);
 }
 
+/* Whether an output is made of a row's exponentials. */
+static inline int keeps_exps(enum crossent_output output)
+{
+    return output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX;
+}
+
 /* Functions for one floating-point type T. */
 struct typed_kernels {
     int bias;                              /* of the scaled exponentials, see struct rows */

@@ -239,7 +239,7 @@ static void long_segment(const struct rows *rows, size_t r, size_t s, struct scr
                          enum crossent_output output, struct progress *part)
 {
     *part = (struct progress){.factor = segment_factors(rows, r, s, scratch, NULL)};
-    if (output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX)
+    if (keeps_exps(output))
         segment_statistics(rows, r, s, scratch, part, 1);
     else
         segment_statistics(rows, r, s, scratch, part, 0);
@@ -325,7 +325,7 @@ static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_
     for (size_t r = 0; rows->soft && r < rows->count; r++)
         soft_sums(rows, r, scratch);
     for (size_t r = 0; r < rows->count; r++)
-        lone_row(rows, r, scratch, output == CROSSENT_GRADIENT || output == CROSSENT_SOFTMAX);
+        lone_row(rows, r, scratch, keeps_exps(output));
 }
 
 /* v * scale + offset; `moved`: there is an offset. */

@@ -104,6 +104,7 @@
 #define log1p_pair F(log1p_pair)
 #define accumulator F(accumulator)
 #define sum_clear F(sum_clear)
+#define lane_add F(lane_add)
 #define sum_add F(sum_add)
 #define sum_total F(sum_total)
 #define load_elements F(load_elements)

@@ -26,12 +26,18 @@ INLINE void sum_clear(struct accumulator *sum, vec base)
     }
 }
 
+/* Adds v >= 0 to a sum that is no less than v, and what rounding cuts off to `rest`. */
+INLINE void lane_add(vec *sum, vec *rest, vec v)
+{
+    vec s = *sum + v;
+    *rest = *rest + (v - (s - *sum));
+    *sum = s;
+}
+
 /* Adds v to the lanes [h * LANES, (h + 1) * LANES). */
 INLINE void sum_add(struct accumulator *sum, int h, vec v)
 {
-    vec s = sum->sum[h] + v;
-    sum->rest[h] = sum->rest[h] + (v - (s - sum->sum[h]));
-    sum->sum[h] = s;
+    lane_add(&sum->sum[h], &sum->rest[h], v);
 }
 
 /* Part `part` of lanes h as doubles, hi + lo; lo is 0 for float. */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../bits.h"
 #include "../half.h"
 
 typedef float vec_f32;
@@ -15,31 +16,6 @@ typedef double vec_f64;
 typedef int mask_f64;
 enum { LANES_f32 = 1, LANES_f64 = 1, PARTS_f32 = 1, PARTS_f64 = 1 };
 
-
-static inline uint32_t word_f32(float x)
-{
-    uint32_t w;
-    memcpy(&w, &x, sizeof w);
-    return w;
-}
-static inline float float_f32(uint32_t w)
-{
-    float x;
-    memcpy(&x, &w, sizeof x);
-    return x;
-}
-static inline uint64_t word_f64(double x)
-{
-    uint64_t w;
-    memcpy(&w, &x, sizeof w);
-    return w;
-}
-static inline double float_f64(uint64_t w)
-{
-    double x;
-    memcpy(&x, &w, sizeof x);
-    return x;
-}
 
 static inline vec_f32 vset_f32(float x) { return x; }
 static inline vec_f32 vlanes_f32(void) { return 0; }
@@ -59,7 +35,7 @@ static inline vec_f32 vmin_f32(vec_f32 a, vec_f32 b) { return a < b ? a : b; }
 static inline vec_f32 vabs_f32(vec_f32 a) { return fabsf(a); }
 static inline vec_f32 vsigned_f32(vec_f32 a, vec_f32 s)
 {
-    return float_f32(word_f32(a) ^ (word_f32(s) & 0x80000000u));
+    return float_of_bits(bits_of_float(a) ^ (bits_of_float(s) & 0x80000000u));
 }
 static inline mask_f32 vless_f32(vec_f32 a, vec_f32 b) { return a < b; }
 static inline mask_f32 vequal_f32(vec_f32 a, vec_f32 b) { return a == b; }
@@ -69,14 +45,14 @@ static inline float vtop_f32(vec_f32 a)
 {
     return a;
 }
-static inline vec_f32 vpow2_f32(vec_f32 t) { return float_f32(word_f32(t) << 23); }
+static inline vec_f32 vpow2_f32(vec_f32 t) { return float_of_bits(bits_of_float(t) << 23); }
 /* Adding 1 - 3/4 in the bits moves the cut between two exponents to 3/2. */
 static inline vec_f32 vsplit_f32(vec_f32 u, vec_f32 *k)
 {
     const uint32_t half = 0x3f400000, one = 0x3f800000;
-    uint32_t t = word_f32(u) + (one - half);
+    uint32_t t = bits_of_float(u) + (one - half);
     *k = (float)((int)(t >> 23) - 127);
-    return float_f32((t & 0x007fffff) + half);
+    return float_of_bits((t & 0x007fffff) + half);
 }
 static inline vec_f64 vload_wide_f32(const float *p) { return *p; }
 static inline vec_f64 vwiden_f32(vec_f32 v, int part) { (void)part; return (double)v; }
@@ -105,7 +81,7 @@ static inline vec_f64 vmin_f64(vec_f64 a, vec_f64 b) { return a < b ? a : b; }
 static inline vec_f64 vabs_f64(vec_f64 a) { return fabs(a); }
 static inline vec_f64 vsigned_f64(vec_f64 a, vec_f64 s)
 {
-    return float_f64(word_f64(a) ^ (word_f64(s) & 0x8000000000000000u));
+    return double_of_bits(bits_of_double(a) ^ (bits_of_double(s) & 0x8000000000000000u));
 }
 static inline mask_f64 vless_f64(vec_f64 a, vec_f64 b) { return a < b; }
 static inline mask_f64 vequal_f64(vec_f64 a, vec_f64 b) { return a == b; }
@@ -119,13 +95,13 @@ static inline double vsum_f64(vec_f64 a)
 {
     return a;
 }
-static inline vec_f64 vpow2_f64(vec_f64 t) { return float_f64(word_f64(t) << 52); }
+static inline vec_f64 vpow2_f64(vec_f64 t) { return double_of_bits(bits_of_double(t) << 52); }
 static inline vec_f64 vsplit_f64(vec_f64 u, vec_f64 *k)
 {
     const uint64_t half = 0x3fe8000000000000, one = 0x3ff0000000000000;
-    uint64_t t = word_f64(u) + (one - half);
+    uint64_t t = bits_of_double(u) + (one - half);
     *k = (double)((int)(t >> 52) - 1023);
-    return float_f64((t & 0x000fffffffffffff) + half);
+    return double_of_bits((t & 0x000fffffffffffff) + half);
 }
 static inline vec_f64 vwiden_f64(vec_f64 v, int part) { (void)part; return v; }
 static inline vec_f64 vload_wide_f64(const double *p) { return vload_f64(p); }

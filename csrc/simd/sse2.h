@@ -231,29 +231,21 @@ static inline void vtranspose_f32(vec_f32 *v)
     v[3] = _mm_movehl_ps(d, b);
 }
 
-static inline vec_f32 vload_float16(const uint16_t *p)
+static inline vec_f32 four_from(const uint16_t *p, float (*from)(uint16_t))
 {
     float x[4];
-    for (int i = 0; i < 4; i++) x[i] = from_float16(p[i]);
+    for (int i = 0; i < 4; i++) x[i] = from(p[i]);
     return vload_f32(x);
 }
-static inline void vstore_float16(uint16_t *p, vec_f32 v)
+static inline void four_to(uint16_t *p, vec_f32 v, uint16_t (*to)(float))
 {
     float x[4];
     vstore_f32(x, v);
-    for (int i = 0; i < 4; i++) p[i] = to_float16(x[i]);
+    for (int i = 0; i < 4; i++) p[i] = to(x[i]);
 }
-static inline vec_f32 vload_bfloat16(const uint16_t *p)
-{
-    float x[4];
-    for (int i = 0; i < 4; i++) x[i] = from_bfloat16(p[i]);
-    return vload_f32(x);
-}
-static inline void vstore_bfloat16(uint16_t *p, vec_f32 v)
-{
-    float x[4];
-    vstore_f32(x, v);
-    for (int i = 0; i < 4; i++) p[i] = to_bfloat16(x[i]);
-}
+static inline vec_f32 vload_float16(const uint16_t *p) { return four_from(p, from_float16); }
+static inline void vstore_float16(uint16_t *p, vec_f32 v) { four_to(p, v, to_float16); }
+static inline vec_f32 vload_bfloat16(const uint16_t *p) { return four_from(p, from_bfloat16); }
+static inline void vstore_bfloat16(uint16_t *p, vec_f32 v) { four_to(p, v, to_bfloat16); }
 
 #endif

@@ -401,23 +401,19 @@ static void OF(test_parts)(void)
             const int s = random_between(0, 2 * OF(SPECIALS)), e = random_between(-99, 99);
             narrow[i] = s < OF(SPECIALS) ? OF(special)(s) : OF(random_near)(e);
         }
-        for (int part = 0; part < OF(PARTS); part++)
-            vstore_f64(wide + part * LANES_f64, OF(vwiden)(OF(vload)(narrow), part));
-        for (int i = 0; i < LANES; i++) {
-            const double w = (double)narrow[i];
-            checks++;
-            if ((isnan(w) && isnan(wide[i])) || memcmp(&w, wide + i, sizeof w) == 0) continue;
-            failures++;
-            printf("vwiden %s lane %d: wanted %a, found %a\n", NAME_OF(D), i, w, wide[i]);
-        }
-        for (int part = 0; part < OF(PARTS); part++)
-            vstore_f64(wide + part * LANES_f64, OF(vload_wide)(narrow + part * LANES_f64));
-        for (int i = 0; i < LANES; i++) {
-            const double w = (double)narrow[i];
-            checks++;
-            if ((isnan(w) && isnan(wide[i])) || memcmp(&w, wide + i, sizeof w) == 0) continue;
-            failures++;
-            printf("vload_wide %s lane %d: wanted %a, found %a\n", NAME_OF(D), i, w, wide[i]);
+        for (int word = 0; word < 2; word++) {
+            for (int part = 0; part < OF(PARTS); part++)
+                vstore_f64(wide + part * LANES_f64,
+                           word ? OF(vload_wide)(narrow + part * LANES_f64)
+                                : OF(vwiden)(OF(vload)(narrow), part));
+            for (int i = 0; i < LANES; i++) {
+                const double w = (double)narrow[i];
+                checks++;
+                if ((isnan(w) && isnan(wide[i])) || memcmp(&w, wide + i, sizeof w) == 0) continue;
+                failures++;
+                printf("%s %s lane %d: wanted %a, found %a\n", word ? "vload_wide" : "vwiden",
+                       NAME_OF(D), i, w, wide[i]);
+            }
         }
         /* Doubles around the halfway points, and up to and beyond both ends of the range. */
         for (int i = 0; i < LANES; i++) {
