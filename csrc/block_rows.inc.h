@@ -78,32 +78,31 @@ block_maxima(struct rows *rows, T *own, T *max, const int smooth, const int soft
             rows->anchor[r] = (int64_t)(at = row_find(x, n, top));
         own[r] = x[at];
         max[r] = top == own[r] ? block_max(x, n, at) : top;
-        rows->max[r] = (double)max[r];
-        rows->at_anchor[r] = (double)own[r];
         rows->shift[r] = 0;
         if (smooth)
             store_distances(rows, r, (double)top, totals_pair(&sum));
     }
 }
 
-static inline void block_exponents(struct rows *rows, T *own, T *max, T *exponent)
+/* How the exponentials of rows [0, count) are scaled, and what bounds them. */
+struct block_scales {
+    T own[GROUP], max[GROUP], rounder[GROUP], low[GROUP], bound[GROUP];
+};
+
+static inline void block_exponents(struct rows *rows, struct block_scales *of)
 {
     for (size_t r = rows->count; r % LANES; r++)
-        max[r] = own[r] = 0;
+        of->max[r] = of->own[r] = 0;
     for (size_t r = 0; r < rows->count; r += LANES) {
-        vec n = exponent_of(vload(max + r), vload(own + r));
-        vstore(exponent + r, n);
+        const vec max = vload(of->max + r), own = vload(of->own + r), n = exponent_of(max, own);
+        const struct exp_scale scale = exp_range(n);
+        vstore(of->rounder + r, scale.rounder);
+        vstore(of->low + r, scale.low);
+        vstore(of->bound + r, exp_bound(max, scale));
         widen_to(rows->exponent + r, n);
+        widen_to(rows->max + r, max);
+        widen_to(rows->at_anchor + r, own);
     }
-}
-
-/* Adds the elements [i, n) of a row, i a multiple of WIDE, to their lanes. */
-INLINE void add_left(struct accumulator *sum, const T *e, size_t i, size_t n)
-{
-    for (; i + WIDE <= n; i += WIDE)
-        sum_wides(sum, e + i, 0, 1, 0);
-    for (int h = 0; i < n && h < HALVES; h++, i += LANES)
-        sum_add(sum, h, vload_part(e + i, n - i, vset(0)));
 }
 
 /* The exponentials of two registers, step by step. */
@@ -115,82 +114,111 @@ INLINE void exp_two(vec first, vec second, T *to_first, T *to_second, struct exp
     vstore(to_second, v[1]);
 }
 
-/* e = the exponentials of n >= LANES classes; e may be x. `adding`: those of the row before are
- * added up. */
-INLINE void
-row_exps(const T *x, T *e, size_t n, struct exp_scale scale, const T *before,
-         struct accumulator *sum, const int adding)
+/* Adds the last n < WIDE exponentials of a row. */
+INLINE void add_left(struct accumulator *sum, const T *e, size_t n)
 {
-    const vec end = vload(x + n - LANES);
-    size_t i = 0;
-    for (; i + 4 * WIDE <= n; i += 4 * WIDE) {
-        exp_wides(x + i, e + i, scale, 4);
-        if (adding)
-            sum_wides(sum, before + i, 0, 4, 0);
+    for (size_t h = 0; h < HALVES && h * LANES < n; h++)
+        sum_add(sum, (int)h, vload_part(e + h * LANES, n - h * LANES, vset(0)));
+}
+
+INLINE struct exp_parts exp_started(const T *x, struct exp_scale scale)
+{
+    struct exp_parts parts;
+    vec v = vmax(scale.low, vload(x));
+    exps_begin(&parts, &v, scale.rounder, 1);
+    return parts;
+}
+
+/* WIDE exponentials from e on, of which the first register's is begun, and the sum of those of
+ * another row. Each register's is begun before the one before it ends, so that fewer steps wait for
+ * each other; that behind these begins at `after`. */
+INLINE struct exp_parts
+row_wide(const T *x, T *e, const T *after, struct exp_parts next, struct exp_scale scale,
+         const T *before, struct accumulator *sum)
+{
+    for (int h = 0; h < HALVES; h++) {
+        const struct exp_parts now = next;
+        vec v;
+        next = exp_started(h + 1 < HALVES ? x + (h + 1) * LANES : after, scale);
+        exps_end(&v, &now, 1);
+        vstore(e + h * LANES, v);
+        sum_add(sum, h, vload(before + h * LANES));
     }
-    if (adding)
-        add_left(sum, before, i, n);
-    for (; i + 2 * LANES <= n; i += 2 * LANES)
-        exp_two(vload(x + i), vload(x + i + LANES), e + i, e + i + LANES, scale);
-    if (i + LANES < n)
-        exp_two(vload(x + i), end, e + i, e + n - LANES, scale);
-    else if (i < n)
-        vstore(e + n - LANES, exp_scaled(end, scale));
+    __builtin_prefetch(x + AHEAD, 0, 3);
+    return next;
+}
+
+/* e = the exponentials of n > WIDE classes, of which `whole` fill lanes; e may be x. Those of the
+ * row before are added up. */
+INLINE void row_exps(const T *x, T *e, size_t n, size_t whole, struct exp_scale scale,
+                     const T *before, struct accumulator *sum)
+{
+    const size_t last = n - LANES;
+    struct exp_parts next = exp_started(x, scale);
+    size_t i = 0;
+    for (; i + WIDE < whole; i += WIDE)
+        next = row_wide(x + i, e + i, x + i + WIDE, next, scale, before + i, sum);
+    next = row_wide(x + i, e + i, x + last, next, scale, before + i, sum);
+    add_left(sum, before + whole, n - whole);
+    for (i = whole; i < last; i += LANES)
+        vstore(e + i, exp_scaled(vload(x + i), scale));
+    if (whole < n) {
+        vec v;
+        exps_end(&v, &next, 1);
+        vstore(e + last, v);
+    }
 }
 
 /* Whether a row is counted from its largest logit, which lone_row sees to. */
 static inline int is_shifted(T own, T max) { return reference(own > max ? own : max) != 0; }
 
-INLINE void
-block_sums(struct rows *rows, struct scratch *scratch, const T *own, const T *max,
-           const T *exponent, const int keep)
+/* The sums of the rows' exponentials, which stay in rows->exps (`keep`) or are forgotten. */
+static void block_sums(struct rows *rows, struct scratch *scratch, const struct block_scales *of,
+                       const int keep)
 {
-    const size_t n = rows->classes;
-    const T *before = NULL;            /* exponentials of row r - 1 that are not added up yet */
-    vec bound[GROUP + 1];              /* of them */
-    bound[0] = vset(0);
+    const size_t n = rows->classes, whole = n / WIDE * WIDE;
+    T *const turn[2] = {(T *)scratch->load, (T *)scratch->store};
+    const T *before = memset(turn[1], 0, n * sizeof(T));   /* exponentials of row r - 1 */
+    vec bound = vset(0);               /* of them */
+    int waiting = 0;                   /* to be added up */
     for (size_t r = 0; r <= rows->count; r++) {
+        const int last = r == rows->count, lone = !last && is_shifted(of->own[r], of->max[r]);
+        T *e = keep && !last ? (T *)rows->exps[r] : turn[r % 2];
         struct accumulator sum;
-        T *e = NULL;
-        sum_clear(&sum, bound[r]);
-        if (r < rows->count && !is_shifted(own[r], max[r])) {
-            const struct exp_scale scale = exp_range(vset(exponent[r]));
-            e = keep ? (T *)rows->exps[r] : (T *)(r % 2 ? scratch->load : scratch->store);
-            bound[r + 1] = exp_bound(vset(max[r]), scale);
-            if (before)
-                row_exps((const T *)rows->x[r], e, n, scale, before, &sum, 1);
-            else
-                row_exps((const T *)rows->x[r], e, n, scale, NULL, NULL, 0);
-            e[rows->anchor[r]] = 0;
+        sum_clear(&sum, bound);
+        if (last || lone) {
+            for (size_t i = 0; i < whole; i += WIDE)
+                sum_wides(&sum, before + i, 0, 1, 0);
+            add_left(&sum, before + whole, n - whole);
         } else {
-            if (before)
-                add_left(&sum, before, 0, n);
-            if (r < rows->count)
-                lone_row(rows, r, scratch, keep);
+            const struct exp_scale scale = {vset(of->rounder[r]), vset(of->low[r])};
+            row_exps((const T *)rows->x[r], e, n, whole, scale, before, &sum);
+            bound = vset(of->bound[r]);
+            e[rows->anchor[r]] = 0;
         }
-        if (before)
+        if (waiting)
             rows->others[r - 1] = sum_total(&sum, &rows->others_low[r - 1]);
+        if (lone)
+            lone_row(rows, r, scratch, keep);
+        waiting = !lone;
         before = e;
     }
 }
 
 static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
-    T own[GROUP], max[GROUP], exponent[GROUP];
+    struct block_scales of;
     if (rows->soft)
-        block_maxima(rows, own, max, 0, 1);
+        block_maxima(rows, of.own, of.max, 0, 1);
     else if (rows->smoothing.on)
-        block_maxima(rows, own, max, 1, 0);
+        block_maxima(rows, of.own, of.max, 1, 0);
     else
-        block_maxima(rows, own, max, 0, 0);
+        block_maxima(rows, of.own, of.max, 0, 0);
     for (size_t r = 0; rows->smoothing.on && r < rows->count; r++)
-        if (is_shifted(own[r], max[r]))
+        if (is_shifted(of.own[r], of.max[r]))
             row_distances(rows, r, scratch);
-    block_exponents(rows, own, max, exponent);
-    if (keeps_exps(output))
-        block_sums(rows, scratch, own, max, exponent, 1);
-    else
-        block_sums(rows, scratch, own, max, exponent, 0);
+    block_exponents(rows, &of);
+    block_sums(rows, scratch, &of, keeps_exps(output));
 }
 
 /* What exponentials become: e * scale; less a share, or b t of a soft target, which `other` is
@@ -261,9 +289,17 @@ static void write_block_row(const struct rows *rows, size_t r, struct scratch *s
 static void write_block_rows(const struct rows *rows, struct scratch *scratch,
                              enum crossent_output output)
 {
+    const int plain = !rows->soft && !rows->smoothing.on && output != CROSSENT_LOG_SOFTMAX;
+    const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
     for (size_t r = 0; r < rows->count; r++) {
+        T *out = (T *)rows->out[r];
         if (rows->curved)
             curved_block_row(rows, r, scratch);
-        write_block_row(rows, r, scratch, output);
+        if (plain && fabs(rows->scale[r]) > (double)TINY * 8) {
+            finish_row(out, rows->exps[r], NULL, rows->classes, (T)rows->scale[r], 0, SCALED);
+            out[rows->anchor[r]] = (T)own[r];
+        } else {
+            write_block_row(rows, r, scratch, output);
+        }
     }
 }

@@ -107,10 +107,10 @@ INLINE void soft_lanes(struct rows *rows, size_t r, vec ce, vec ce_low)
  * have left to lose. */
 INLINE vec short_poly(const float *c, int n, vec x)
 {
-    vec p = vset((double)c[0]);
-    for (int i = 1; i < n; i++)
-        p = vfma(p, x, vset((double)c[i]));
-    return p;
+    T wide[16];
+    for (int i = 0; i < n; i++)
+        wide[i] = (T)c[i];
+    return poly_pairs(wide, n, x, x * x);
 }
 
 INLINE vec exp_single(vec x, struct exp_scale scale)

@@ -73,26 +73,35 @@ INLINE vec exp_bound(vec max, struct exp_scale scale)
     return vset(2) * vpow2(vfma(vmax(scale.low, max), vset(LOG2E), scale.rounder));
 }
 
-/* x[i] = e^x[i] times the power of two that `rounder` says, a normal number (exp_scale). Each step
- * for all `count` registers before the next, as the steps of one wait for each other.
- *
- * x = n ln2 + r, |r| <= ln2/2 (1 + 2^-4), r = exact + low: the first product cancels exactly, and
- * the parts are kept apart until the end, where they are small beside 1. Adding them at once would
+/* The exponential in two halves, for whoever begins one before ending another: x - n ln2 = exact +
+ * low, and 2^n, which `rounder` raises to a normal number (exp_scale), as vpow2 takes it. */
+struct exp_parts {
+    vec exact, low, power;
+};
+
+/* Each step for all `count` registers before the next, as the steps of one wait for each other.
+ * |exact + low| <= ln2/2 (1 + 2^-4); the first product cancels exactly. */
+INLINE void exps_begin(struct exp_parts *e, const vec *x, vec rounder, const int count)
+{
+    vec n[2];
+    for (int i = 0; i < count; i++)
+        e[i].power = vfma(x[i], vset(LOG2E), rounder);
+    for (int i = 0; i < count; i++)
+        n[i] = e[i].power - rounder;
+    for (int i = 0; i < count; i++)
+        e[i].exact = vfma(n[i], vset(-LN2_HI), x[i]);
+    for (int i = 0; i < count; i++)
+        e[i].low = n[i] * vset(-LN2_LO);
+}
+
+/* The parts are kept apart until the end, where they are small beside 1. Adding them at once would
  * cost another quarter of an ulp, which is what the loss of two classes has left. */
-INLINE void exps_reduced(vec *x, vec rounder, const int count)
+INLINE void exps_end(vec *to, const struct exp_parts *e, const int count)
 {
     enum { DEGREE = COUNT(EXP), ODD = DEGREE % 2 };
-    vec power[2], n[2], low[2], r[2], square[2], p[2];
+    vec r[2], square[2], p[2], power[2];
     for (int i = 0; i < count; i++)
-        power[i] = vfma(x[i], vset(LOG2E), rounder);
-    for (int i = 0; i < count; i++)
-        n[i] = power[i] - rounder;
-    for (int i = 0; i < count; i++)
-        x[i] = vfma(n[i], vset(-LN2_HI), x[i]);
-    for (int i = 0; i < count; i++)
-        low[i] = n[i] * vset(-LN2_LO);
-    for (int i = 0; i < count; i++)
-        r[i] = x[i] + low[i];
+        r[i] = e[i].exact + e[i].low;
     for (int i = 0; i < count; i++)
         square[i] = r[i] * r[i];
     for (int i = 0; i < count; i++)
@@ -101,11 +110,19 @@ INLINE void exps_reduced(vec *x, vec rounder, const int count)
         for (int i = 0; i < count; i++)
             p[i] = vfma(p[i], square[i], vfma(vset(EXP[k]), r[i], vset(EXP[k + 1])));
     for (int i = 0; i < count; i++)
-        x[i] = x[i] + vfma(square[i], p[i], low[i]);
+        r[i] = e[i].exact + vfma(square[i], p[i], e[i].low);
     for (int i = 0; i < count; i++)
-        power[i] = vpow2(power[i]);
+        power[i] = vpow2(e[i].power);
     for (int i = 0; i < count; i++)
-        x[i] = vfma(x[i], power[i], power[i]);
+        to[i] = vfma(r[i], power[i], power[i]);
+}
+
+/* x[i] = e^x[i] times the power of two that `rounder` says. */
+INLINE void exps_reduced(vec *x, vec rounder, const int count)
+{
+    struct exp_parts e[2];
+    exps_begin(e, x, rounder, count);
+    exps_end(x, e, count);
 }
 
 /* e^x * 2^(BIAS - N), +0 below the scale's range, NaN for NaN. Needs |N| < 2^21 and x <= max.
