@@ -173,7 +173,10 @@ static const struct train_chunk *chunk_of(const struct train_data *data, size_t 
 
 void find_rows(const struct train_data *data, const size_t *order, size_t n, const void **rows)
 {
+    size_t bytes = target_bytes(data);
     for (size_t r = 0; r < n; r++) {
+        if (data->target)
+            __builtin_prefetch(data->target + order[r] * bytes);
         const struct train_chunk *chunk = chunk_of(data, order[r]);
         rows[r] = chunk->data + (ptrdiff_t)(order[r] - chunk->begin) * chunk->stride;
     }

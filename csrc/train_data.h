@@ -10,6 +10,7 @@ uint64_t random_next(uint64_t *state);
 
 int64_t train_label(const struct train_data *data, size_t row);
 
+/* Pointers to n rows that will be read later; asks for their targets. */
 void find_rows(const struct train_data *data, const size_t *order, size_t n, const void **rows);
 
 /* Pointers to n rows of the data; into `buffer` where they are copied: always if `copy` says so,

@@ -18,32 +18,30 @@ static inline __attribute__((always_inline)) void
 product_tile(const struct product *p, size_t i, size_t j, size_t left, const int R, const int V,
      const int transposed, const int whole)
 {
-    const T *const *a = (const T *const *)p->a;
-    const T *b = (const T *)p->b + j, *start = p->start ? (const T *)p->start + j : NULL;
+    static const T zeros[4 * LANES];
+    const T *const *a = (const T *const *)p->a, *b = (const T *)p->b + j;
     T *c = (T *)p->c + i * p->c_stride + j;
     const vec zero = vset(0);
     vec sum[TALL][4], row[4];
 
+    /* Zeros are loaded too: a branch here takes all sums through memory, 10 % of the gradient. */
+    const T *first = p->accumulate ? c : p->start ? (const T *)p->start + j : zeros;
+    const size_t stride = p->accumulate ? p->c_stride : 0;
     for (int r = 0; r < R; r++)
         for (int v = 0; v < V; v++) {
-            const T *from = p->accumulate ? c + (size_t)r * p->c_stride : start;
-            sum[r][v] = !from ? zero
-                : whole || v < V - 1 ? vload(from + v * LANES)
-                                     : vload_part(from + v * LANES, left, zero);
+            const T *from = first + (size_t)r * stride + v * LANES;
+            sum[r][v] = whole || v < V - 1 ? vload(from) : vload_part(from, left, zero);
         }
-    for (size_t first = 0, k = 0; first < p->k; first += LINE) {
-        size_t end = p->k < first + LINE ? p->k : first + LINE;
-        for (int r = 0; !transposed && p->ahead && r < R; r++)
-            __builtin_prefetch((const T *)p->ahead[i + (size_t)r] + first, 0, 2);
-        for (; k < end; k++, b += p->b_stride) {
+    for (size_t k = 0; k < p->k; k++, b += p->b_stride) {
+        for (int r = 0; !transposed && p->ahead && k % LINE == 0 && r < R; r++)
+            __builtin_prefetch((const T *)p->ahead[i + (size_t)r] + k, 0, 2);
+        for (int v = 0; v < V; v++)
+            row[v] = whole || v < V - 1 ? vload(b + v * LANES)
+                                        : vload_part(b + v * LANES, left, zero);
+        for (int r = 0; r < R; r++) {
+            vec factor = vset(transposed ? a[k][i + (size_t)r] : a[i + (size_t)r][k]);
             for (int v = 0; v < V; v++)
-                row[v] = whole || v < V - 1 ? vload(b + v * LANES)
-                                            : vload_part(b + v * LANES, left, zero);
-            for (int r = 0; r < R; r++) {
-                vec factor = vset(transposed ? a[k][i + (size_t)r] : a[i + (size_t)r][k]);
-                for (int v = 0; v < V; v++)
-                    sum[r][v] = vfma(factor, row[v], sum[r][v]);
-            }
+                sum[r][v] = vfma(factor, row[v], sum[r][v]);
         }
     }
     for (int r = 0; r < R; r++)
@@ -79,6 +77,8 @@ tile_rows(const struct product *p, size_t i0, size_t i1, size_t j, size_t left, 
             tile_of_height(p, i, j, left, TALL, V);
     for (; i + 6 <= i1; i += 6)
         tile_of_height(p, i, j, left, 6, V);
+    for (; i + 4 <= i1; i += 4)
+        tile_of_height(p, i, j, left, 4, V);
     for (; i + 2 <= i1; i += 2)
         tile_of_height(p, i, j, left, 2, V);
     if (i < i1)
