@@ -169,8 +169,13 @@ INLINE void row_exps(const T *x, T *e, size_t n, size_t whole, struct exp_scale 
     }
 }
 
-/* Whether a row is counted from its largest logit, which lone_row sees to. */
-static inline int is_shifted(T own, T max) { return reference(own > max ? own : max) != 0; }
+/* Adds up the exponentials of a whole row. */
+INLINE void add_row(struct accumulator *sum, const T *e, size_t n, size_t whole)
+{
+    for (size_t i = 0; i < whole; i += WIDE)
+        sum_wides(sum, e + i, 0, 1, 0);
+    add_left(sum, e + whole, n - whole);
+}
 
 /* The sums of the rows' exponentials, which stay in rows->exps (`keep`) or are forgotten. */
 static void block_sums(struct rows *rows, struct scratch *scratch, const struct block_scales *of,
@@ -179,46 +184,46 @@ static void block_sums(struct rows *rows, struct scratch *scratch, const struct 
     const size_t n = rows->classes, whole = n / WIDE * WIDE;
     T *const turn[2] = {(T *)scratch->load, (T *)scratch->store};
     const T *before = memset(turn[1], 0, n * sizeof(T));   /* exponentials of row r - 1 */
-    vec bound = vset(0);               /* of them */
-    int waiting = 0;                   /* to be added up */
-    for (size_t r = 0; r <= rows->count; r++) {
-        const int last = r == rows->count, lone = !last && is_shifted(of->own[r], of->max[r]);
-        T *e = keep && !last ? (T *)rows->exps[r] : turn[r % 2];
-        struct accumulator sum;
-        sum_clear(&sum, bound);
-        if (last || lone) {
-            for (size_t i = 0; i < whole; i += WIDE)
-                sum_wides(&sum, before + i, 0, 1, 0);
-            add_left(&sum, before + whole, n - whole);
-        } else {
-            const struct exp_scale scale = {vset(of->rounder[r]), vset(of->low[r])};
-            row_exps((const T *)rows->x[r], e, n, whole, scale, before, &sum);
-            bound = vset(of->bound[r]);
-            e[rows->anchor[r]] = 0;
-        }
-        if (waiting)
+    struct accumulator sum;
+    sum_clear(&sum, vset(0));
+    for (size_t r = 0; r < rows->count; r++) {
+        const struct exp_scale scale = {vset(of->rounder[r]), vset(of->low[r])};
+        T *e = keep ? (T *)rows->exps[r] : turn[r % 2];
+        row_exps((const T *)rows->x[r], e, n, whole, scale, before, &sum);
+        e[rows->anchor[r]] = 0;
+        if (r > 0)
             rows->others[r - 1] = sum_total(&sum, &rows->others_low[r - 1]);
-        if (lone)
-            lone_row(rows, r, scratch, keep);
-        waiting = !lone;
+        sum_clear(&sum, vset(of->bound[r]));
         before = e;
     }
+    add_row(&sum, before, n, whole);
+    rows->others[rows->count - 1] = sum_total(&sum, &rows->others_low[rows->count - 1]);
 }
+
+/* Whether a row is counted from its largest logit. */
+static inline int is_shifted(T own, T max) { return reference(own > max ? own : max) != 0; }
 
 static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
     struct block_scales of;
+    int shifted = 0;
     if (rows->soft)
         block_maxima(rows, of.own, of.max, 0, 1);
     else if (rows->smoothing.on)
         block_maxima(rows, of.own, of.max, 1, 0);
     else
         block_maxima(rows, of.own, of.max, 0, 0);
-    for (size_t r = 0; rows->smoothing.on && r < rows->count; r++)
-        if (is_shifted(of.own[r], of.max[r]))
-            row_distances(rows, r, scratch);
+    for (size_t r = 0; r < rows->count; r++)
+        if (is_shifted(of.own[r], of.max[r])) {
+            shifted = 1;
+            if (rows->smoothing.on)
+                row_distances(rows, r, scratch);
+        }
     block_exponents(rows, &of);
-    block_sums(rows, scratch, &of, keeps_exps(output));
+    for (size_t r = 0; shifted && r < rows->count; r++)
+        lone_row(rows, r, scratch, keeps_exps(output));
+    if (!shifted)
+        block_sums(rows, scratch, &of, keeps_exps(output));
 }
 
 /* What exponentials become: e * scale; less a share, or b t of a soft target, which `other` is

@@ -185,10 +185,12 @@ struct typed_kernels {
     /* n elements, `step` bytes apart, as contiguous T: the elements themselves, or `buffer`. */
     const void *(*load)(const char *p, ptrdiff_t step, enum crossent_dtype, size_t n, void *buffer);
     /* Rows of any step, or of 16 bits, to contiguous ones of T in rows->exps, which rows->x then
-     * are; and such rows to `out`, `exact` being the numbers at the anchors in double. */
+     * are; such rows to `out`, `exact` being the numbers at the anchors in double; and added to
+     * `out` of T. */
     void (*collect)(struct rows *, enum crossent_dtype);
     void (*spread)(const struct rows *, char *const *out, ptrdiff_t step, enum crossent_dtype,
                    const double *exact);
+    void (*add)(const struct rows *, char *const *out, ptrdiff_t step);
     /* Fills the statistics of all rows; keeps the exponentials where `output` needs them. */
     void (*statistics)(struct rows *, struct scratch *, enum crossent_output output);
     /* Writes `output` from the exponentials and the epilogue's results. */

@@ -60,8 +60,9 @@ int needs_general_rows(const struct crossent_softmax *call)
 {
     int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
     int uneven = call->label_smoothing != 0 && !even_smoothing(call).on;
-    return (soft && !plain_soft(call)) || uneven || call->softcap != 0 || call->accumulate ||
-           (call->hessian.data && !plain_hessian(call)) ||
+    int half = call->out.dtype == CROSSENT_F16 || call->out.dtype == CROSSENT_BF16;
+    return (soft && !plain_soft(call)) || uneven || call->softcap != 0 ||
+           (call->accumulate && half) || (call->hessian.data && !plain_hessian(call)) ||
            call->output == CROSSENT_HESSIAN_VECTOR ||
            call->target_gradient.data || call->entropy.data ||
            call->argmax.data || call->correct.data || call->nonfinite != CROSSENT_PROPAGATE;

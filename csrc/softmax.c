@@ -230,8 +230,11 @@ static void write_staged(const struct softmax_run *run, struct rows *rows, struc
     memcpy(rows->out, rows->exps, rows->count * sizeof *rows->out);
     rows->out_step = (ptrdiff_t)run->size;
     run->typed->write(rows, scratch, output);
-    run->typed->spread(rows, to, out->step, out->dtype,
-                       output == CROSSENT_GRADIENT ? rows->anchor_gradient : NULL);
+    if (run->call->accumulate)
+        run->typed->add(rows, to, out->step);
+    else
+        run->typed->spread(rows, to, out->step, out->dtype,
+                           output == CROSSENT_GRADIENT ? rows->anchor_gradient : NULL);
 }
 
 static void write_group(const struct softmax_run *run, size_t row, struct rows *rows,
@@ -416,7 +419,7 @@ static int is_columns(const struct softmax_run *run)
     const int native = call->logits.dtype == (size == sizeof(double) ? CROSSENT_F64 : CROSSENT_F32);
     const int nothing = call->output == CROSSENT_NOTHING;
     if (call->output > CROSSENT_SOFTMAX || call->label_smoothing != 0 || call->hessian.data ||
-        call->class_mask.data || logits_change(call).on)
+        call->class_mask.data || call->accumulate || logits_change(call).on)
         return 0;
     return run->labels && !run->general && native && call->rows >= WIDEST &&
            call->classes > TILE_CLASSES &&
@@ -440,9 +443,10 @@ static int is_changed(const struct softmax_run *run)
 /* Rows of a group: a unit, or, staged, as many units or slabs as bring neighbours together. */
 static size_t group_rows(const struct softmax_run *run)
 {
-    if (!is_staged(run, &run->call->logits) && !run->staged_out)
+    const struct crossent_softmax *call = run->call;
+    if (!is_staged(run, &call->logits) && !(run->staged_out && is_staged(run, &call->out)))
         return run->unit;
-    size_t n = STAGED_BYTES / (run->call->classes * run->size) / NEIGHBOURS;
+    size_t n = STAGED_BYTES / (call->classes * run->size) / NEIGHBOURS;
     n = smaller(GROUP, (1 + n) * NEIGHBOURS);
     return n > run->slab ? n / run->slab * run->slab : n / run->unit * run->unit;
 }
@@ -462,7 +466,7 @@ static int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t,
     const int other = !run.general && !run.columns;
     run.staged_in = other && (is_staged(&run, &call->logits) || is_changed(&run));
     run.staged_out = other && call->output != CROSSENT_NOTHING &&
-                     is_staged(&run, &call->out);
+                     (is_staged(&run, &call->out) || call->accumulate);
     run.slab = at_least_one(smaller(SLAB_ROWS, SLAB_ELEMENTS / call->classes));
     run.unit = smaller(GROUP, run.slab);
     run.group = group_rows(&run);

@@ -1,5 +1,6 @@
 /* Rows that the kernels cannot work on where they lie, because their classes are apart or have 16
- * bits, or because an option changes the logits: to contiguous rows of T, rows->exps, and back.
+ * bits, because an option changes the logits, or because gradients are added to what there is: to
+ * contiguous rows of T, rows->exps, and back.
  * LANES rows that are neighbours, as with the class axis first, go through a transpose: every cache
  * line is read and written once.
  */
@@ -171,4 +172,19 @@ static void spread_rows(const struct rows *rows, char *const *out, ptrdiff_t ste
             to_numbers(out[r], step, dtype, rows->classes, rows->exps[r]);
     for (size_t r = 0; exact && !native && r < rows->count; r++)
         store_any(out[r] + rows->anchor[r] * step, dtype, exact[r]);
+}
+
+/* out += the rows. */
+static void add_rows(const struct rows *rows, char *const *out, ptrdiff_t step)
+{
+    for (size_t r = 0; r < rows->count; r++) {
+        const T *restrict e = rows->exps[r];
+        T *to = (T *)out[r];
+        if (step == (ptrdiff_t)sizeof(T))
+            for (size_t i = 0; i < rows->classes; i++)
+                to[i] += e[i];
+        else
+            for (size_t i = 0; i < rows->classes; i++)
+                *(T *)(out[r] + (ptrdiff_t)i * step) += e[i];
+    }
 }

@@ -38,6 +38,7 @@ static const struct typed_kernels F(table) = {
     .bias = BIAS,
     .collect = collect_rows,
     .spread = spread_rows,
+    .add = add_rows,
     .load = load_any,
     .stage = stage_row,
     .general_statistics = general_rows_statistics,

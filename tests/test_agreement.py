@@ -312,6 +312,19 @@ def test_out_may_be_the_logits(layout, dtype, isa, rng):
         assert_same_array(logits, want, name)
 
 
+@pytest.mark.parametrize("layout", WRITEABLE)
+def test_gradients_are_added_to_any_out(layout, dtype, isa, rng):
+    for z, y in batches(rng, dtype):
+        want = OUT["gradient"](z, y, None)
+        for logits_layout in ("C", "F"):
+            out = WRITEABLE[layout](rng.standard_normal(z.shape).astype(dtype))
+            want_out = out + want
+            crossent.SoftmaxCrossEntropy().value_and_grad(
+                WRITEABLE[logits_layout](z), y, out=out, accumulate=True
+            )
+            assert_same_array(out, want_out, f"{logits_layout} logits")
+
+
 def test_out_may_be_another_view_of_the_logits(dtype, rng):
     for z, y in batches(rng, dtype):
         want = OUT["gradient"](z, y, None)
