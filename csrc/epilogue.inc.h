@@ -129,23 +129,35 @@ INLINE vec log1p_single(vec v)
     return vfma(k, vset(LN2_HI), vfma(f * f, short_poly(LOG1P_f32, COUNT(LOG1P_f32), f), f));
 }
 
-/* Rows of float: the double they are worked out in has digits enough to drop all low parts. */
-INLINE void epilogue_single(struct rows *rows, size_t r)
+/* Rows of float: the double they are worked out in has digits enough to drop all low parts. In three
+ * passes, as the steps of one row wait for each other: shorter chains of more rows fit what the
+ * processor looks ahead. */
+static void epilogue_single(struct rows *rows)
 {
-    vec max = vload(rows->max + r), anchor = vload(rows->at_anchor + r), top = vmax(anchor, max);
-    vec others = vload(rows->others + r);
-    struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - BIAS_f32));
-    vec em = exp_single(top, scale), ek = exp_single(anchor, scale);
-    vec sum = others + ek, both = vset(1) / (em * sum);
-    vec inverse = em * both, log_of_sum = log1p_single((others + (ek - em)) * (sum * both));
-    vstore(rows->loss + r, (top - anchor) + log_of_sum);
-    vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
-    vstore(rows->scale + r, inverse);
-    store_shares(rows, r, others * inverse, ek * inverse);
-    if (rows->smoothing.on)
-        smoothed_lanes(rows, r, top, anchor, log_of_sum, vset(0));
-    if (rows->soft)
-        soft_lanes(rows, r, (top - anchor) + log_of_sum, vset(0));
+    double e_max[GROUP], e_anchor[GROUP], *v = e_max;
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
+        struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - BIAS_f32));
+        vstore(e_max + r, exp_single(top, scale));
+        vstore(e_anchor + r, exp_single(anchor, scale));
+    }
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec others = vload(rows->others + r), em = vload(e_max + r), ek = vload(e_anchor + r);
+        vec sum = others + ek, both = vset(1) / (em * sum), inverse = em * both;
+        vstore(v + r, (others + (ek - em)) * (sum * both));
+        vstore(rows->scale + r, inverse);
+        store_shares(rows, r, others * inverse, ek * inverse);
+    }
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
+        vec log_of_sum = log1p_single(vload(v + r)), loss = (top - anchor) + log_of_sum;
+        vstore(rows->loss + r, loss);
+        vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
+        if (rows->smoothing.on)
+            smoothed_lanes(rows, r, top, anchor, log_of_sum, vset(0));
+        if (rows->soft)
+            soft_lanes(rows, r, loss, vset(0));
+    }
 }
 
 INLINE void
@@ -225,11 +237,11 @@ static void rows_epilogue(struct rows *rows, int bias)
 {
     unsigned special = (unsigned)rows->shifted;
     pad_statistics(rows);
+    if (bias != BIAS)
+        epilogue_single(rows);
     for (size_t r = 0; r < rows->count; r += LANES) {
         if (bias == BIAS)
             epilogue_lanes(rows, r);
-        else
-            epilogue_single(rows, r);
         special |= vbits(vequal(vload(rows->max + r), vset(-INFINITY)));
     }
     for (size_t r = 0; special && r < rows->count; r++)
