@@ -105,15 +105,6 @@ static inline void block_exponents(struct rows *rows, struct block_scales *of)
     }
 }
 
-/* The exponentials of two registers, step by step. */
-INLINE void exp_two(vec first, vec second, T *to_first, T *to_second, struct exp_scale scale)
-{
-    vec v[2] = {vmax(scale.low, first), vmax(scale.low, second)};
-    exps_reduced(v, scale.rounder, 2);
-    vstore(to_first, v[0]);
-    vstore(to_second, v[1]);
-}
-
 /* Adds the last n < WIDE exponentials of a row. */
 INLINE void add_left(struct accumulator *sum, const T *e, size_t n)
 {
@@ -200,7 +191,8 @@ static void block_sums(struct rows *rows, struct scratch *scratch, const struct 
     rows->others[rows->count - 1] = sum_total(&sum, &rows->others_low[rows->count - 1]);
 }
 
-/* Whether a row is counted from its largest logit. */
+/* Whether a row is counted from its largest logit, which lone_row sees to, with the same bits for
+ * the others. */
 static inline int is_shifted(T own, T max) { return reference(own > max ? own : max) != 0; }
 
 static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
@@ -283,25 +275,25 @@ static void write_block_row(const struct rows *rows, size_t r, struct scratch *s
     }
     if (rows->soft)
         finish_row(out, e, t, rows->classes, scale, (T)-b, SOFT);
-    else if (share != 0)
-        finish_row(out, e, e, rows->classes, scale, (T)-share, LESS);
     else
-        finish_row(out, e, e, rows->classes, scale, 0, SCALED);
+        finish_row(out, e, e, rows->classes, scale, (T)-share, LESS);
     out[rows->anchor[r]] =
         (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
 }
 
+/* Nearly all rows need nothing but a factor, whose digits all count. */
 static void write_block_rows(const struct rows *rows, struct scratch *scratch,
                              enum crossent_output output)
 {
     const int plain = !rows->soft && !rows->smoothing.on && output != CROSSENT_LOG_SOFTMAX;
     const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
     for (size_t r = 0; r < rows->count; r++) {
-        T *out = (T *)rows->out[r];
         if (rows->curved)
             curved_block_row(rows, r, scratch);
         if (plain && fabs(rows->scale[r]) > (double)TINY * 8) {
-            finish_row(out, rows->exps[r], NULL, rows->classes, (T)rows->scale[r], 0, SCALED);
+            const T *e = rows->exps[r];
+            T *out = (T *)rows->out[r];
+            finish_row(out, e, e, rows->classes, (T)rows->scale[r], 0, SCALED);
             out[rows->anchor[r]] = (T)own[r];
         } else {
             write_block_row(rows, r, scratch, output);

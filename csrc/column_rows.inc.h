@@ -132,6 +132,15 @@ INLINE void add_chunk(struct F(column_sums) *sums, const T *e, size_t m)
     }
 }
 
+/* The exponentials of two registers, step by step. */
+INLINE void exp_two(vec first, vec second, T *to_first, T *to_second, struct exp_scale scale)
+{
+    vec v[2] = {vmax(scale.low, first), vmax(scale.low, second)};
+    exps_reduced(v, scale.rounder, 2);
+    vstore(to_first, v[0]);
+    vstore(to_second, v[1]);
+}
+
 INLINE void exp_chunk(const T *x, T *e, size_t m, struct exp_scale scale)
 {
     size_t c = 0;
