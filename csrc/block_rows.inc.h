@@ -161,7 +161,7 @@ INLINE void row_exps(const T *x, T *e, size_t n, size_t whole, struct exp_scale 
 }
 
 /* Adds up the exponentials of a whole row. */
-INLINE void add_row(struct accumulator *sum, const T *e, size_t n, size_t whole)
+INLINE void sum_exps(struct accumulator *sum, const T *e, size_t n, size_t whole)
 {
     for (size_t i = 0; i < whole; i += WIDE)
         sum_wides(sum, e + i, 0, 1, 0);
@@ -187,7 +187,7 @@ static void block_sums(struct rows *rows, struct scratch *scratch, const struct 
         sum_clear(&sum, vset(of->bound[r]));
         before = e;
     }
-    add_row(&sum, before, n, whole);
+    sum_exps(&sum, before, n, whole);
     rows->others[rows->count - 1] = sum_total(&sum, &rows->others_low[rows->count - 1]);
 }
 

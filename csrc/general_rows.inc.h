@@ -454,7 +454,8 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
 {
     const size_t n = rows->classes;
     const enum crossent_dtype native = IS_DOUBLE ? CROSSENT_F64 : CROSSENT_F32;
-    const int plain = call->out.dtype == native && call->out.step == (ptrdiff_t)sizeof(T);
+    const int wide = call->out.dtype == native;
+    const int plain = wide && call->out.step == (ptrdiff_t)sizeof(T);
     T *to = scratch->staged[r];
     if (call->target_gradient.data)
         write_target_gradient(call, rows, r, scratch);
@@ -471,12 +472,11 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
     if (call->output != CROSSENT_GRADIENT)
         return;
     general_gradient(call, rows, r, scratch, plain && !call->accumulate ? (T *)rows->out[r] : to);
-    for (size_t i = 0; plain && call->accumulate && i < n; i++)
-        ((T *)rows->out[r])[i] += to[i];
-    if (plain)
+    if (wide && call->accumulate)
+        add_elements(rows->out[r], call->out.step, to, n);
+    if (plain || (wide && call->accumulate))
         return;
     char *out = rows->out[r];
-    const int wide = call->out.dtype == native;
     for (size_t i = 0; i < n; i++) {
         char *p = out + (ptrdiff_t)i * call->out.step;
         double value = i == (size_t)rows->anchor[r] && !wide && call->softcap == 0

@@ -174,17 +174,20 @@ static void spread_rows(const struct rows *rows, char *const *out, ptrdiff_t ste
         store_any(out[r] + rows->anchor[r] * step, dtype, exact[r]);
 }
 
+/* n elements of `to`, `step` bytes apart, += e. */
+static inline void add_elements(char *to, ptrdiff_t step, const T *restrict e, size_t n)
+{
+    if (step == (ptrdiff_t)sizeof(T))
+        for (size_t i = 0; i < n; i++)
+            ((T *)to)[i] += e[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            *(T *)(to + (ptrdiff_t)i * step) += e[i];
+}
+
 /* out += the rows. */
 static void add_rows(const struct rows *rows, char *const *out, ptrdiff_t step)
 {
-    for (size_t r = 0; r < rows->count; r++) {
-        const T *restrict e = rows->exps[r];
-        T *to = (T *)out[r];
-        if (step == (ptrdiff_t)sizeof(T))
-            for (size_t i = 0; i < rows->classes; i++)
-                to[i] += e[i];
-        else
-            for (size_t i = 0; i < rows->classes; i++)
-                *(T *)(out[r] + (ptrdiff_t)i * step) += e[i];
-    }
+    for (size_t r = 0; r < rows->count; r++)
+        add_elements(out[r], step, rows->exps[r], rows->classes);
 }
