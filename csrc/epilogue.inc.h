@@ -1,19 +1,19 @@
 /* From a row's statistics to its loss and the coefficients of its gradient, LANES rows at a time,
- * in double for both types. With E the scaled exponentials, k the anchor, m a maximum
- * of all classes, x - shift as x:
+ * in double for both types. With E the scaled exponentials, k the anchor, x - shift as x:
  *
- *     O   = sum of E_j, j != k
- *     v   = (O + (E_k - E_m)) / E_m          so that 1 + v = (sum of all E) / E_m
- *     loss = (x_m - x_k) + log1p(v)          = logsumexp(x) - x_k
- *     p_j = E_j / (O + E_k)                  1 - p_k = O / (O + E_k)
+ *     O    = sum of E_j, j != k
+ *     loss = log(1 + O / E_k)                = logsumexp(x) - x_k
+ *     p_j  = E_j / (O + E_k)                 1 - p_k = O / (O + E_k)
  *
- * Where k is a maximum, E_k - E_m is exactly 0, v = O / E_k is a quotient of positive numbers, and
- * loss and 1 - p_k keep their relative accuracy however small they are. Elsewhere the loss is at
- * least log 2, so an absolute error of an ulp in v does no harm. Nothing else is ever subtracted.
+ * Nothing is subtracted, so loss and 1 - p_k keep their relative accuracy however small they are.
+ * An anchor more than FAR below the largest logit counts as that far below, and what is missing is
+ * added to the loss: O / E_k does not overflow.
  */
 #ifndef T
 #error "epilogue.inc.h: include with T = double"
 #endif
+
+static const double FAR = 700;
 
 /* a + b = s + *low, exactly (Knuth). */
 static inline vec two_sum(vec a, vec b, vec *low)
@@ -129,32 +129,37 @@ INLINE vec log1p_single(vec v)
     return vfma(k, vset(LN2_HI), vfma(f * f, short_poly(LOG1P_f32, COUNT(LOG1P_f32), f), f));
 }
 
+/* What the anchor counts as: e^FAR is finite with all that it is multiplied by. */
+INLINE vec near_top(vec top, vec anchor) { return vmax(top - vset(FAR), anchor); }
+
 /* Rows of float: the double they are worked out in has digits enough to drop all low parts. In three
  * passes, as the steps of one row wait for each other: shorter chains of more rows fit what the
  * processor looks ahead. */
 static void epilogue_single(struct rows *rows)
 {
-    double e_max[GROUP], e_anchor[GROUP], *v = e_max;
+    double from[GROUP], e[GROUP], *v = e;
     for (size_t r = 0; r < rows->count; r += LANES) {
         vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
         struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - BIAS_f32));
-        vstore(e_max + r, exp_single(top, scale));
-        vstore(e_anchor + r, exp_single(anchor, scale));
+        vstore(from + r, near_top(top, anchor));
+        vstore(e + r, exp_single(near_top(top, anchor), scale));
     }
     for (size_t r = 0; r < rows->count; r += LANES) {
-        vec others = vload(rows->others + r), em = vload(e_max + r), ek = vload(e_anchor + r);
-        vec sum = others + ek, both = vset(1) / (em * sum), inverse = em * both;
-        vstore(v + r, (others + (ek - em)) * (sum * both));
+        vec others = vload(rows->others + r), ek = vload(e + r), sum = others + ek;
+        vec both = vset(1) / (ek * sum), inverse = ek * both;
+        vstore(v + r, others * (sum * both));
         vstore(rows->scale + r, inverse);
         store_shares(rows, r, others * inverse, ek * inverse);
     }
     for (size_t r = 0; r < rows->count; r += LANES) {
-        vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
-        vec log_of_sum = log1p_single(vload(v + r)), loss = (top - anchor) + log_of_sum;
+        vec anchor = vload(rows->at_anchor + r), start = vload(from + r);
+        vec log_of_sum = log1p_single(vload(v + r)), loss = (start - anchor) + log_of_sum;
         vstore(rows->loss + r, loss);
-        vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
-        if (rows->smoothing.on)
-            smoothed_lanes(rows, r, top, anchor, log_of_sum, vset(0));
+        vstore(rows->logsumexp + r, vload(rows->shift + r) + (start + log_of_sum));
+        if (rows->smoothing.on) {
+            vec top = vmax(anchor, vload(rows->max + r));
+            smoothed_lanes(rows, r, top, anchor, (start - top) + log_of_sum, vset(0));
+        }
         if (rows->soft)
             soft_lanes(rows, r, loss, vset(0));
     }
@@ -163,40 +168,41 @@ static void epilogue_single(struct rows *rows)
 INLINE void
 epilogue_lanes(struct rows *rows, size_t r)
 {
-    const vec zero = vset(0), one = vset(1);
-    vec max = vload(rows->max + r), anchor = vload(rows->at_anchor + r);
+    const vec zero = vset(0), one = vset(1), infinite = vset(INFINITY);
+    vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
     vec others_low = vload(rows->others_low + r), hi = vload(rows->others + r);
     vec others = hi + others_low;
     others_low = (hi - others) + others_low;   /* now below an ulp, as log1p_pair needs it */
     struct exp_scale scale = exp_range(vload(rows->exponent + r));
 
-    vec em_low, ek_low, low, sum_low, v_low;
-    vec top = vmax(anchor, max);
-    vec em = exp_pair(top, scale, &em_low), ek = exp_pair(anchor, scale, &ek_low);
-    vec v = two_sum(others, ek - em, &low);
-    low = low + (others_low + (ek_low - em_low));
-    v = quotient(v, low, em, em_low, one / em, &v_low);
-
-    vec behind = two_sum(top, zero - anchor, &low);
-    vec log_low, log_of_sum = log1p_pair(v, v_low, &log_low);
-    vec loss_low, loss = two_sum(behind, log_of_sum, &loss_low);
-    loss_low = vselect(vless(behind, vset(INFINITY)), loss_low + (low + log_low), zero);
+    vec ek_low, v_low, log_low, low, sum_low, part_low;
+    vec start = near_top(top, anchor), ek = exp_pair(start, scale, &ek_low), p = ek;
+    vec v = quotient(others, others_low, ek, ek_low, one / ek, &v_low);
+    vec log_of_sum = log1p_pair(v, v_low, &log_low);
+    vec loss = two_sum(start - anchor, log_of_sum, &low);
+    low = vselect(vless(loss, infinite), low + log_low, zero);
 
     vec sum = two_sum(others, ek, &sum_low);
     sum_low = sum_low + (others_low + ek_low);
-    vec inverse = one / sum, part_low;
+    vec inverse = one / sum;
     inverse = vfma(inverse, vfma(zero - inverse, sum, one) - inverse * sum_low, inverse);
     vec part = quotient(others, others_low, sum, sum_low, inverse, &part_low);
+    if (vbits(vless(anchor, start)))
+        p = exp_scaled(anchor, scale);
 
-    vstore(rows->loss + r, loss + loss_low);
-    vstore(rows->loss_low + r, (loss - (loss + loss_low)) + loss_low);
-    vstore(rows->logsumexp + r, vload(rows->shift + r) + (top + log_of_sum));
+    vstore(rows->loss + r, loss + low);
+    vstore(rows->loss_low + r, (loss - (loss + low)) + low);
     vstore(rows->scale + r, inverse);
-    store_shares(rows, r, part + part_low, ek * inverse);
-    if (rows->smoothing.on)
-        smoothed_lanes(rows, r, top, anchor, log_of_sum, log_low);
+    store_shares(rows, r, part + part_low, p * inverse);
     if (rows->soft)
-        soft_lanes(rows, r, loss, loss_low);
+        soft_lanes(rows, r, loss, low);
+    vec lse = two_sum(start, log_of_sum, &low);
+    vstore(rows->logsumexp + r,
+           vload(rows->shift + r) + vselect(vless(lse, infinite), lse + (low + log_low), lse));
+    if (rows->smoothing.on) {
+        log_of_sum = two_sum(start - top, log_of_sum, &low);
+        smoothed_lanes(rows, r, top, anchor, log_of_sum, low + log_low);
+    }
 }
 
 /* Rows that have no sum: all -inf (a maximum of -inf, and a logsumexp of -inf), or +inf more than
