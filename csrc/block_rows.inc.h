@@ -61,8 +61,8 @@ INLINE size_t soft_anchor(struct rows *rows, size_t r, T top)
     return k;
 }
 
-/* The anchors where they are not labels: the first of the largest. And what the exponents are
- * made of: own = x at the anchor, max = the largest of the others. */
+/* The anchors where they are not labels: the first of the largest. And own = x at the anchor, max =
+ * the largest of all. */
 INLINE void
 block_maxima(struct rows *rows, T *own, T *max, const int smooth, const int soft)
 {
@@ -77,8 +77,7 @@ block_maxima(struct rows *rows, T *own, T *max, const int smooth, const int soft
         else if (rows->anchor[r] < 0)
             rows->anchor[r] = (int64_t)(at = row_find(x, n, top));
         own[r] = x[at];
-        max[r] = top == own[r] ? block_max(x, n, at) : top;
-        rows->shift[r] = 0;
+        max[r] = top;
         if (smooth)
             store_distances(rows, r, (double)top, totals_pair(&sum));
     }
@@ -89,10 +88,28 @@ struct block_scales {
     T own[GROUP], max[GROUP], rounder[GROUP], low[GROUP], bound[GROUP];
 };
 
-static inline void block_exponents(struct rows *rows, struct block_scales *of)
+/* Where the anchor's logit is the largest, that of the others instead. Returns whether some row is
+ * counted from its largest logit. */
+static int exclude_anchors(const struct rows *rows, struct block_scales *of)
 {
+    const vec none = vset(-(T)INFINITY), range = vset(RANGE);
+    unsigned shifted = 0;
     for (size_t r = rows->count; r % LANES; r++)
         of->max[r] = of->own[r] = 0;
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        const vec max = vload(of->max + r);
+        unsigned own = vbits(vequal(max, vload(of->own + r)));
+        shifted |= vbits(vless(range, vabs(max))) & vbits(vless(none, max));
+        for (size_t l = r; own && l < rows->count; l++, own >>= 1)
+            if (own & 1)
+                of->max[l] = block_max((const T *)rows->x[l], rows->classes,
+                                       (size_t)rows->anchor[l]);
+    }
+    return shifted != 0;
+}
+
+static inline void block_exponents(struct rows *rows, struct block_scales *of)
+{
     for (size_t r = 0; r < rows->count; r += LANES) {
         const vec max = vload(of->max + r), own = vload(of->own + r), n = exponent_of(max, own);
         const struct exp_scale scale = exp_range(n);
@@ -140,17 +157,20 @@ row_wide(const T *x, T *e, const T *after, struct exp_parts next, struct exp_sca
 }
 
 /* e = the exponentials of n > WIDE classes, of which `whole` fill lanes; e may be x. Those of the
- * row before are added up. */
+ * row before, bounded by `bound`, are added up. */
 INLINE void row_exps(const T *x, T *e, size_t n, size_t whole, struct exp_scale scale,
-                     const T *before, struct accumulator *sum)
+                     const T *before, T bound, struct F(lanes) *lanes)
 {
     const size_t last = n - LANES;
     struct exp_parts next = exp_started(x, scale);
+    struct accumulator sum;
     size_t i = 0;
+    sum_clear(&sum, vset(bound));
     for (; i + WIDE < whole; i += WIDE)
-        next = row_wide(x + i, e + i, x + i + WIDE, next, scale, before + i, sum);
-    next = row_wide(x + i, e + i, x + last, next, scale, before + i, sum);
-    add_left(sum, before + whole, n - whole);
+        next = row_wide(x + i, e + i, x + i + WIDE, next, scale, before + i, &sum);
+    next = row_wide(x + i, e + i, x + last, next, scale, before + i, &sum);
+    add_left(&sum, before + whole, n - whole);
+    sum_store(&sum, vset(bound), lanes);
     for (i = whole; i < last; i += LANES)
         vstore(e + i, exp_scaled(vload(x + i), scale));
     if (whole < n) {
@@ -161,11 +181,14 @@ INLINE void row_exps(const T *x, T *e, size_t n, size_t whole, struct exp_scale 
 }
 
 /* Adds up the exponentials of a whole row. */
-INLINE void sum_exps(struct accumulator *sum, const T *e, size_t n, size_t whole)
+INLINE void sum_exps(const T *e, size_t n, size_t whole, T bound, struct F(lanes) *lanes)
 {
+    struct accumulator sum;
+    sum_clear(&sum, vset(bound));
     for (size_t i = 0; i < whole; i += WIDE)
-        sum_wides(sum, e + i, 0, 1, 0);
-    add_left(sum, e + whole, n - whole);
+        sum_wides(&sum, e + i, 0, 1, 0);
+    add_left(&sum, e + whole, n - whole);
+    sum_store(&sum, vset(bound), lanes);
 }
 
 /* The sums of the rows' exponentials, which stay in rows->exps (`keep`) or are forgotten. */
@@ -174,48 +197,44 @@ static void block_sums(struct rows *rows, struct scratch *scratch, const struct 
 {
     const size_t n = rows->classes, whole = n / WIDE * WIDE;
     T *const turn[2] = {(T *)scratch->load, (T *)scratch->store};
+    T bound = 0;
     const T *before = memset(turn[1], 0, n * sizeof(T));   /* exponentials of row r - 1 */
-    struct accumulator sum;
-    sum_clear(&sum, vset(0));
+    struct F(lanes) lanes[1 + GROUP], *of_row = lanes + 1;
     for (size_t r = 0; r < rows->count; r++) {
         const struct exp_scale scale = {vset(of->rounder[r]), vset(of->low[r])};
         T *e = keep ? (T *)rows->exps[r] : turn[r % 2];
-        row_exps((const T *)rows->x[r], e, n, whole, scale, before, &sum);
+        row_exps((const T *)rows->x[r], e, n, whole, scale, before, bound, &lanes[r]);
         e[rows->anchor[r]] = 0;
-        if (r > 0)
-            rows->others[r - 1] = sum_total(&sum, &rows->others_low[r - 1]);
-        sum_clear(&sum, vset(of->bound[r]));
         before = e;
+        bound = of->bound[r];
     }
-    sum_exps(&sum, before, n, whole);
-    rows->others[rows->count - 1] = sum_total(&sum, &rows->others_low[rows->count - 1]);
+    sum_exps(before, n, whole, bound, &lanes[rows->count]);
+    for (size_t r = rows->count; r % LANES_f64; r++)
+        of_row[r] = of_row[rows->count - 1];
+    for (size_t r = 0; r < rows->count; r += LANES_f64)
+        sum_rows(of_row + r, rows->others + r, rows->others_low + r);
 }
-
-/* Whether a row is counted from its largest logit, which lone_row sees to, with the same bits for
- * the others. */
-static inline int is_shifted(T own, T max) { return reference(own > max ? own : max) != 0; }
 
 static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
     struct block_scales of;
-    int shifted = 0;
     if (rows->soft)
         block_maxima(rows, of.own, of.max, 0, 1);
     else if (rows->smoothing.on)
         block_maxima(rows, of.own, of.max, 1, 0);
     else
         block_maxima(rows, of.own, of.max, 0, 0);
-    for (size_t r = 0; r < rows->count; r++)
-        if (is_shifted(of.own[r], of.max[r])) {
-            shifted = 1;
+    if (exclude_anchors(rows, &of)) {       /* the same bits for rows that need no shift */
+        for (size_t r = 0; r < rows->count; r++) {
             if (rows->smoothing.on)
                 row_distances(rows, r, scratch);
+            lone_row(rows, r, scratch, keeps_exps(output));
         }
+        return;
+    }
+    memset(rows->shift, 0, rows->count * sizeof *rows->shift);
     block_exponents(rows, &of);
-    for (size_t r = 0; shifted && r < rows->count; r++)
-        lone_row(rows, r, scratch, keeps_exps(output));
-    if (!shifted)
-        block_sums(rows, scratch, &of, keeps_exps(output));
+    block_sums(rows, scratch, &of, keeps_exps(output));
 }
 
 /* What exponentials become: e * scale; less a share, or b t of a soft target, which `other` is
@@ -281,22 +300,35 @@ static void write_block_row(const struct rows *rows, size_t r, struct scratch *s
         (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
 }
 
-/* Nearly all rows need nothing but a factor, whose digits all count. */
+/* Rows that need nothing but a factor, whose digits all count: nearly all. */
+static int scale_block_rows(const struct rows *rows, const double *own)
+{
+    T scale[GROUP], at_anchor[GROUP];
+    int normal = 1;
+    for (size_t r = 0; r < rows->count; r++) {
+        scale[r] = (T)rows->scale[r];
+        at_anchor[r] = (T)own[r];
+        normal &= fabs(rows->scale[r]) > (double)TINY * 8;
+    }
+    for (size_t r = 0; normal && r < rows->count; r++) {
+        const T *e = rows->exps[r];
+        T *out = (T *)rows->out[r];
+        finish_row(out, e, e, rows->classes, scale[r], 0, SCALED);
+        out[rows->anchor[r]] = at_anchor[r];
+    }
+    return normal;
+}
+
 static void write_block_rows(const struct rows *rows, struct scratch *scratch,
                              enum crossent_output output)
 {
-    const int plain = !rows->soft && !rows->smoothing.on && output != CROSSENT_LOG_SOFTMAX;
+    const int plain = !rows->soft && !rows->smoothing.on && !rows->curved;
     const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
+    if (plain && output != CROSSENT_LOG_SOFTMAX && scale_block_rows(rows, own))
+        return;
     for (size_t r = 0; r < rows->count; r++) {
         if (rows->curved)
             curved_block_row(rows, r, scratch);
-        if (plain && fabs(rows->scale[r]) > (double)TINY * 8) {
-            const T *e = rows->exps[r];
-            T *out = (T *)rows->out[r];
-            finish_row(out, e, e, rows->classes, (T)rows->scale[r], 0, SCALED);
-            out[rows->anchor[r]] = (T)own[r];
-        } else {
-            write_block_row(rows, r, scratch, output);
-        }
+        write_block_row(rows, r, scratch, output);
     }
 }

@@ -151,7 +151,7 @@ INLINE void exp_chunk(const T *x, T *e, size_t m, struct exp_scale scale)
         vstore(e + c * LANES, exp_scaled(vload(x + c * LANES), scale));
 }
 
-/* The WIDE lanes of a part of the rows together, in halves, as sum_total does. */
+/* The WIDE lanes of a part of the rows together. */
 INLINE vec_f64 column_total(const struct F(column_sums) *sums, int part, vec_f64 *low)
 {
     vec_f64 h[WIDE], l[WIDE];
@@ -161,13 +161,7 @@ INLINE vec_f64 column_total(const struct F(column_sums) *sums, int part, vec_f64
         if (!IS_DOUBLE)
             h[w] = h[w] + l[w];
     }
-    for (int half = WIDE / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) {
-            vec_f64 s = h[i] + h[i + half], back = s - h[i];
-            if (IS_DOUBLE)
-                l[i] = (l[i] + l[i + half]) + ((h[i] - (s - back)) + (h[i + half] - back));
-            h[i] = s;
-        }
+    add_halves(h, l, WIDE);
     *low = IS_DOUBLE ? l[0] : vset_f64(0);
     return h[0];
 }

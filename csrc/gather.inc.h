@@ -20,14 +20,19 @@ static inline int64_t read_label(const char *p, const enum crossent_dtype dtype)
     }
 }
 
-static void read_labels(char **p, enum crossent_dtype dtype, size_t n, int64_t *to)
+/* Those of the n rows from `cursor` on. */
+static void read_labels(const struct crossent_softmax *call, const struct cursor *cursor, size_t n,
+                        int64_t *to)
 {
-    if (dtype == CROSSENT_I64)
-        for (size_t i = 0; i < n; i++)
-            to[i] = read_label(p[i], CROSSENT_I64);
-    else
-        for (size_t i = 0; i < n; i++)
-            to[i] = read_label(p[i], dtype);
+    const enum crossent_dtype dtype = call->target.dtype;
+    char *p[GROUP];
+    if (dtype == CROSSENT_I64 && call->ndim == 1 && call->target.stride[0] == sizeof *to) {
+        memcpy(to, row_of(&call->target, cursor, 1), n * sizeof *to);
+        return;
+    }
+    row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
+    for (size_t i = 0; i < n; i++)
+        to[i] = read_label(p[i], dtype);
 }
 
 /* ---- which rows take part, and with which weight ------------------------------------------ */
@@ -70,10 +75,8 @@ static void row_weights(const struct softmax_run *run, size_t row, size_t n,
     char *p[GROUP];
     for (size_t i = 0; i < n; i++)
         rows->label[i] = -1;
-    if (run->labels) {
-        row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
-        read_labels(p, call->target.dtype, n, rows->label);
-    }
+    if (run->labels)
+        read_labels(call, cursor, n, rows->label);
     read_doubles(call, &call->sample_weight, cursor, n, 1, rows->sample);
     int soft = !run->labels && call->target.data && call->class_weight;
     if (soft)
@@ -169,7 +172,6 @@ static int all_take_part(const struct softmax_run *run, size_t n, const struct c
     const struct crossent_softmax *call = run->call;
     const int weighted = call->sample_weight.data || call->class_weight;
     const int64_t last_class = (int64_t)call->classes - 1;
-    char *p[GROUP];
     int64_t outside = 0;       /* negative if a label is, or is above the last class, or ignored */
     if (n == 0 || (weighted && !run->labels))
         return 0;
@@ -181,12 +183,10 @@ static int all_take_part(const struct softmax_run *run, size_t n, const struct c
         memset(rows->anchor, -1, n * sizeof *rows->anchor);
         return 1;
     }
-    row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
-    read_labels(p, call->target.dtype, n, rows->label);
-    for (size_t i = 0; i < n; i++) {
+    read_labels(call, cursor, n, rows->label);
+    memcpy(rows->anchor, rows->label, n * sizeof *rows->label);
+    for (size_t i = 0; i < n; i++)
         outside |= rows->label[i] | (int64_t)((uint64_t)last_class - (uint64_t)rows->label[i]);
-        rows->anchor[i] = rows->label[i];
-    }
     for (size_t k = 0; k < call->ignored; k++)
         for (size_t i = 0; i < n; i++)
             outside |= -(int64_t)(rows->label[i] == call->ignore[k]);

@@ -234,6 +234,8 @@ struct kernels {
     /* From there to the coefficients of rows [begin, end) of labels, or of soft targets that the
      * same kernels take, under the options of whole rows (options.c). */
     void (*weigh)(const struct crossent_softmax *, struct rows *, size_t begin, size_t end);
+    /* The same for all rows, where there is no such option but smoothing. */
+    void (*plain)(double coefficient, struct rows *);
     /* p + low = a b for n products (pair_product); whether all of them are above 0. */
     int (*multiply)(const double *a, const double *b, double *p, double *low, size_t n);
     /* Elements of a binary loss with options (binary.inc.h): fills the results that the call asks

@@ -198,24 +198,6 @@ static void warm_rows(const struct crossent_softmax *call, struct rows *rows)
     }
 }
 
-/* No option at all: loops that the compiler turns into vectors. */
-static void plain_rows(double coefficient, struct rows *rows)
-{
-    for (size_t r = 0; rows->curved && r < rows->count; r++) {
-        rows->inverse[r] = rows->scale[r];
-        rows->hessian[r] = coefficient;
-    }
-    for (size_t r = 0; r < rows->count; r++) {
-        rows->scale[r] *= coefficient;
-        rows->anchor_gradient[r] = 0 - coefficient * rows->rest[r];
-    }
-    for (size_t r = 0; rows->smoothing.on && r < rows->count; r++) {
-        rows->loss[r] = rows->smoothed[r];
-        rows->anchor_gradient[r] = coefficient * rows->gap[r];
-        rows->b[r] = coefficient;
-    }
-}
-
 void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
                    struct rows *rows)
 {
@@ -236,7 +218,7 @@ void apply_options(const struct crossent_softmax *call, const struct kernels *ke
              call->probability.data)
         kernels->weigh(call, rows, 0, rows->count);
     else
-        plain_rows(call->coefficient, rows);
+        kernels->plain(call->coefficient, rows);
     for (size_t r = 0; call->entropy.data && r < rows->count; r++)
         finish_entropy(kernels, rows, r);
     warm_rows(call, rows);

@@ -120,7 +120,16 @@ static void scatter_predictions(const struct softmax_run *run, size_t n,
     }
 }
 
-/* The sum of the losses of rows [begin, end), in halves: r and r + GROUP/2, and so on. */
+/* In halves: i and i + width/2, and so on. */
+static inline double sum_halves(double *lane, size_t width)
+{
+    for (size_t half = width / 2; half; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+/* The sum of the losses of rows [begin, end). */
 static double loss_sum(const struct rows *rows, size_t begin, size_t end)
 {
     double lane[GROUP];
@@ -129,10 +138,7 @@ static double loss_sum(const struct rows *rows, size_t begin, size_t end)
         width *= 2;
     memcpy(lane, rows->loss + begin, n * sizeof *lane);
     memset(lane + n, 0, (width - n) * sizeof *lane);
-    for (size_t half = width / 2; half; half /= 2)
-        for (size_t i = 0; i < half; i++)
-            lane[i] += lane[i + half];
-    return lane[0];
+    return width == GROUP ? sum_halves(lane, GROUP) : sum_halves(lane, width);
 }
 
 /* Adds the losses of the n rows of a group, unit by unit, to its slab or to each of its slabs. */

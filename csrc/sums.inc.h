@@ -52,33 +52,84 @@ INLINE vec_f64 sum_lanes(const struct accumulator *sum, int h, int part, vec_f64
     return hi + rest;
 }
 
-/* All lanes together, as hi + *low (low is 0 for float). */
+/* hi[i] + lo[i] += hi[i + n] + lo[i + n] for i < n; lo is not read for float. */
+INLINE void add_half(vec_f64 *hi, vec_f64 *lo, const int n)
+{
+    for (int i = 0; i < n; i++) {
+        vec_f64 s = hi[i] + hi[i + n], back = s - hi[i];
+        if (IS_DOUBLE)
+            lo[i] = (lo[i] + lo[i + n]) + ((hi[i] - (s - back)) + (hi[i + n] - back));
+        hi[i] = s;
+    }
+}
+
+/* hi[0] + lo[0] = all n <= WIDE hi[i] + lo[i], n a power of two. */
+INLINE void add_halves(vec_f64 *hi, vec_f64 *lo, const int n)
+{
+    if (n > 8)
+        add_half(hi, lo, 8);
+    if (n > 4)
+        add_half(hi, lo, 4);
+    if (n > 2)
+        add_half(hi, lo, 2);
+    if (n > 1)
+        add_half(hi, lo, 1);
+}
+
+/* The lanes of a row's sum, from 0. */
+struct F(lanes) {
+    T sum[WIDE], rest[WIDE];
+};
+
+INLINE void sum_store(const struct accumulator *sum, vec base, struct F(lanes) *to)
+{
+    for (int h = 0; h < HALVES; h++) {
+        vstore(to->sum + h * LANES, sum->sum[h] - base);
+        vstore(to->rest + h * LANES, sum->rest[h]);
+    }
+}
+
+/* A row's lanes, LANES_f64 of them left, as the sum + *low. */
+INLINE vec_f64 lanes_left(const struct F(lanes) *of, vec_f64 *low)
+{
+    enum { PIECES = WIDE / LANES_f64 };
+    vec_f64 sum[PIECES], rest[PIECES];
+    for (int i = 0; i < PIECES; i++) {
+        sum[i] = vload_wide(of->sum + i * LANES_f64);
+        rest[i] = vload_wide(of->rest + i * LANES_f64);
+        if (!IS_DOUBLE)
+            sum[i] = sum[i] + rest[i];
+    }
+    add_halves(sum, rest, PIECES);
+    *low = rest[0];
+    return sum[0];
+}
+
+/* All lanes together, of LANES_f64 rows at a time, as hi + lo (lo is 0 for float). */
+INLINE void sum_rows(const struct F(lanes) *of, double *hi, double *lo)
+{
+    vec_f64 h[LANES_f64], l[LANES_f64];
+    for (int r = 0; r < LANES_f64; r++)
+        h[r] = lanes_left(&of[r], &l[r]);
+    vtranspose_f64(h);
+    if (IS_DOUBLE)
+        vtranspose_f64(l);
+    add_halves(h, l, LANES_f64);
+    vstore_f64(hi, h[0]);
+    if (!IS_DOUBLE)
+        l[0] = vset_f64(0);
+    vstore_f64(lo, l[0]);
+}
+
+/* The same of one row. */
 INLINE double sum_total(const struct accumulator *sum, double *low)
 {
-    enum { PIECES = HALVES * PARTS };
-    vec_f64 hi[PIECES], lo[PIECES];
-    for (int i = 0; i < PIECES; i++)
-        hi[i] = sum_lanes(sum, i / PARTS, i % PARTS, &lo[i]);
-    if (!IS_DOUBLE) {
-        for (int half = PIECES / 2; half; half /= 2)
-            for (int i = 0; i < half; i++)
-                hi[i] = hi[i] + hi[i + half];
-        *low = 0;
-        return vsum_f64(hi[0]);
-    }
-    double h[WIDE], l[WIDE];
-    for (int i = 0; i < PIECES; i++) {
-        vstore_f64(h + i * LANES_f64, hi[i]);
-        vstore_f64(l + i * LANES_f64, lo[i]);
-    }
-    for (int half = WIDE / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) {
-            double s = h[i] + h[i + half], back = s - h[i];
-            l[i] = (l[i] + l[i + half]) + ((h[i] - (s - back)) + (h[i + half] - back));
-            h[i] = s;
-        }
-    *low = l[0];
-    return h[0];
+    struct F(lanes) of[LANES_f64] = {0};
+    double hi[LANES_f64], lo[LANES_f64];
+    sum_store(sum, sum->base, of);
+    sum_rows(of, hi, lo);
+    *low = lo[0];
+    return hi[0];
 }
 
 /* The same lanes for terms of any sign and size: in double, and for T = double with what rounding

@@ -129,6 +129,7 @@ const struct kernels TABLE_NAME(ISA) = {
     .probabilities = probabilities_row,
     .epilogue = rows_epilogue_f64,
     .weigh = weigh_rows_f64,
+    .plain = plain_rows_f64,
     .multiply = multiply_pairs_f64,
     .binary_loss = binary_losses,
     .sum = sum_elements,

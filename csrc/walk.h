@@ -44,7 +44,11 @@ static inline void row_pointers(const struct crossent_array *array, struct curso
     char *first = row_of(array, &cursor, ndim);
     if (ndim <= 1) {
         const ptrdiff_t stride = ndim ? array->stride[0] : 0;
-        for (size_t i = 0; i < n; i++, first += stride)
+        size_t i = 0;
+        for (; i + 4 <= n; i += 4, first += 4 * stride)
+            for (int k = 0; k < 4; k++)
+                p[i + k] = first + k * stride;
+        for (; i < n; i++, first += stride)
             p[i] = first;
         return;
     }

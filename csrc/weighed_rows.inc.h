@@ -90,6 +90,27 @@ static void weigh_rows(const struct crossent_softmax *call, struct rows *rows, s
         weigh_lanes(call, rows, r, end - r);
 }
 
+/* The same without an option of whole rows but smoothing. */
+static void plain_rows(double coefficient, struct rows *rows)
+{
+    const vec a = vset(coefficient);
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        const vec inverse = vload(rows->scale + r);
+        if (rows->curved) {
+            vstore(rows->inverse + r, inverse);
+            vstore(rows->hessian + r, a);
+        }
+        vstore(rows->scale + r, inverse * a);
+        if (rows->smoothing.on) {
+            vstore(rows->loss + r, vload(rows->smoothed + r));
+            vstore(rows->anchor_gradient + r, a * vload(rows->gap + r));
+            vstore(rows->b + r, a);
+        } else {
+            vstore(rows->anchor_gradient + r, vset(0) - a * vload(rows->rest + r));
+        }
+    }
+}
+
 /* p + low = a b, n products; low is 0 where p is infinite. Whether all are above 0. */
 static int multiply_pairs(const double *a, const double *b, double *p, double *low, size_t n)
 {
