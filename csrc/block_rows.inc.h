@@ -119,6 +119,7 @@ static inline void block_exponents(struct rows *rows, struct block_scales *of)
         widen_to(rows->exponent + r, n);
         widen_to(rows->max + r, max);
         widen_to(rows->at_anchor + r, own);
+        widen_to(rows->shift + r, vset(0));
     }
 }
 
@@ -232,7 +233,6 @@ static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent
         }
         return;
     }
-    memset(rows->shift, 0, rows->count * sizeof *rows->shift);
     block_exponents(rows, &of);
     block_sums(rows, scratch, &of, keeps_exps(output));
 }
@@ -271,7 +271,7 @@ INLINE void finish_row(T *to, const T *e, const T *t, size_t n, T scale, T other
 static void curved_block_row(const struct rows *rows, size_t r, const struct scratch *scratch)
 {
     const double a = rows->hessian[r] * rows->curved_factor;
-    const T *e = rows->exps[r];
+    const T *e = (const T *)rows->exps[r];
     T *to = (T *)rows->hessian_at[r], pre, scale = split_scale(rows->inverse[r], 1, &pre);
     if (pre != 1) {
         curved_row(rows, r, scratch, a, to);
@@ -286,7 +286,7 @@ static void write_block_row(const struct rows *rows, size_t r, struct scratch *s
 {
     const double share = rows->smoothing.on ? rows->b[r] * rows->smoothing.share.hi : 0;
     const double b = rows->soft ? target_factor(rows->b[r], rows->t_rest[r]) : 0;
-    const T *e = rows->exps[r], *t = rows->t[r];
+    const T *e = (const T *)rows->exps[r], *t = rows->t[r];
     T *out = (T *)rows->out[r], pre, scale = split_scale(rows->scale[r], 1, &pre);
     if (pre != 1 || output == CROSSENT_LOG_SOFTMAX) {
         write_long_part(rows, r, 0, rows->classes, scratch, output);
@@ -311,7 +311,7 @@ static int scale_block_rows(const struct rows *rows, const double *own)
         normal &= fabs(rows->scale[r]) > (double)TINY * 8;
     }
     for (size_t r = 0; normal && r < rows->count; r++) {
-        const T *e = rows->exps[r];
+        const T *e = (const T *)rows->exps[r];
         T *out = (T *)rows->out[r];
         finish_row(out, e, e, rows->classes, scale[r], 0, SCALED);
         out[rows->anchor[r]] = at_anchor[r];

@@ -116,7 +116,8 @@ static void dense_row(const struct softmax_run *run, size_t row, struct rows *ro
         .classes = rows->classes, .p = (const double *)rows->x[r],
         .t = whole_target(rows, r, one_hot), .normalize = call->normalize,
         .clip_low = call->clip_low, .clip_high = call->clip_high,
-        .scaled = one_hot + rows->classes, .terms = scratch->slope[r], .live = rows->exps[r],
+        .scaled = one_hot + rows->classes, .terms = scratch->slope[r],
+        .live = (double *)rows->memory[r],
         .gradient = call->rows.output == CROSSENT_GRADIENT,
         .factor = call->rows.coefficient * rows->upstream[r] * s};
     set_limits(call, run->kernels, &p.low_loss, &p.high_loss);
@@ -160,7 +161,7 @@ static char *categorical_scratch(struct softmax_run *run, struct rows *rows,
     const size_t row = run->call->classes;
     double *memory = allocate(run, 7 * row * sizeof *memory);
     for (size_t r = 0; memory && r < GROUP; r++) {
-        rows->exps[r] = memory;
+        rows->memory[r] = (char *)memory;
         scratch->slope[r] = memory + row;
         scratch->staged[r] = memory + 2 * row;
         scratch->target_low[r] = memory + 6 * row;

@@ -132,9 +132,9 @@ INLINE vec log1p_single(vec v)
 /* What the anchor counts as: e^FAR is finite with all that it is multiplied by. */
 INLINE vec near_top(vec top, vec anchor) { return vmax(top - vset(FAR), anchor); }
 
-/* Rows of float: the double they are worked out in has digits enough to drop all low parts. In three
- * passes, as the steps of one row wait for each other: shorter chains of more rows fit what the
- * processor looks ahead. */
+/* Rows of float: the double they are worked out in has digits enough to drop all low parts. In
+ * three passes, as the steps of one row wait for each other: shorter chains of more rows fit what
+ * the processor looks ahead. */
 static void epilogue_single(struct rows *rows)
 {
     double from[GROUP], e[GROUP], *v = e;

@@ -184,9 +184,10 @@ static int all_take_part(const struct softmax_run *run, size_t n, const struct c
         return 1;
     }
     read_labels(call, cursor, n, rows->label);
-    memcpy(rows->anchor, rows->label, n * sizeof *rows->label);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         outside |= rows->label[i] | (int64_t)((uint64_t)last_class - (uint64_t)rows->label[i]);
+        rows->anchor[i] = rows->label[i];
+    }
     for (size_t k = 0; k < call->ignored; k++)
         for (size_t i = 0; i < n; i++)
             outside |= -(int64_t)(rows->label[i] == call->ignore[k]);
@@ -248,8 +249,6 @@ static void gather_rows(const struct softmax_run *run, size_t row, size_t n,
     rows->out_step = call->out.step;
     if (rows->curved)
         gather_pointers(call, &call->hessian, cursor, n, rows, rows->hessian_at);
-    if (!run->general && !run->staged_in && !run->staged_out)
-        memcpy(rows->exps, rows->out, rows->count * sizeof *rows->exps);
 }
 
 static void gather_upstream(const struct crossent_softmax *call, size_t n,

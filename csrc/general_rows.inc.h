@@ -375,7 +375,7 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
                              const struct scratch *scratch, T *to)
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
-    const T *e = rows->exps[r], *t = rows->t[r];
+    const T *e = (const T *)rows->exps[r], *t = rows->t[r];
     const double share = t ? 0 : rows->b[r] * rows->smoothing.share.hi;
     const double b = t ? target_factor(rows->b[r], rows->t_others[r]) : rows->b[r];
     for (size_t base = 0; base < n; base += BLOCK)

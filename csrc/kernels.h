@@ -46,7 +46,8 @@ struct rows {
     int columns;                 /* column_rows.inc.h works on them */
 
     /* Where the rows lie. `source[r]` counts from the first row of the group, rows that take no
-     * part included. `exps[r]` holds the row's exponentials between the passes. */
+     * part included. `exps[r]` holds the row's exponentials between the passes: it is out[r], or
+     * memory of its own. */
     size_t source[GROUP];
     int64_t label[GROUP];        /* -1 where there is none */
     double weight[GROUP], sample[GROUP];  /* of the label's loss; of the row as a whole */
@@ -58,7 +59,7 @@ struct rows {
     ptrdiff_t x_step, out_step;
     struct change change;        /* of all logits; general_rows.inc.h sees to its rows itself */
     char *mask_at[GROUP];        /* or NULL: of classes that the row takes into account */
-    void *exps[GROUP];
+    char **exps, *memory[GROUP];
     int64_t anchor[GROUP];       /* the class left out of the sum: target, or any maximum (-1) */
     double column[GROUP];        /* the anchor as a number that a lane can hold, of short rows */
 

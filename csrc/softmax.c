@@ -120,25 +120,33 @@ static void scatter_predictions(const struct softmax_run *run, size_t n,
     }
 }
 
-/* In halves: i and i + width/2, and so on. */
-static inline double sum_halves(double *lane, size_t width)
+/* lane[0] += all `width` lanes, in halves: i and i + width/2, and so on. */
+static inline void add_lanes(double *lane, size_t width)
 {
     for (size_t half = width / 2; half; half /= 2)
         for (size_t i = 0; i < half; i++)
             lane[i] += lane[i + half];
-    return lane[0];
 }
 
 /* The sum of the losses of rows [begin, end). */
 static double loss_sum(const struct rows *rows, size_t begin, size_t end)
 {
-    double lane[GROUP];
-    size_t width = 1, n = end - begin;
-    while (width < n)
-        width *= 2;
-    memcpy(lane, rows->loss + begin, n * sizeof *lane);
-    memset(lane + n, 0, (width - n) * sizeof *lane);
-    return width == GROUP ? sum_halves(lane, GROUP) : sum_halves(lane, width);
+    const double *loss = rows->loss + begin;
+    double lane[GROUP / 2];
+    size_t half = 1, n = end - begin;
+    if (n < 2)
+        return n ? loss[0] : 0;
+    while (2 * half < n)
+        half *= 2;
+    for (size_t i = 0; i < n - half; i++)
+        lane[i] = loss[i] + loss[i + half];
+    for (size_t i = n - half; i < half; i++)
+        lane[i] = loss[i];
+    if (half == GROUP / 2)
+        add_lanes(lane, GROUP / 2);
+    else
+        add_lanes(lane, half);
+    return lane[0];
 }
 
 /* Adds the losses of the n rows of a group, unit by unit, to its slab or to each of its slabs. */
@@ -233,7 +241,7 @@ static void write_staged(const struct softmax_run *run, struct rows *rows, struc
     const enum crossent_output output = run->call->output;
     char *to[GROUP];
     memcpy(to, rows->out, rows->count * sizeof *to);
-    memcpy(rows->out, rows->exps, rows->count * sizeof *rows->out);
+    memcpy(rows->out, rows->memory, rows->count * sizeof *rows->out);
     rows->out_step = (ptrdiff_t)run->size;
     run->typed->write(rows, scratch, output);
     if (run->call->accumulate)
@@ -327,7 +335,7 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
     scratch->tiles = memory;
     for (size_t r = 0; memory && r < group; r++) {
         char *row = memory + r * row_bytes * needed;
-        rows->exps[r] = row;
+        rows->memory[r] = row;
         if (run->general) {
             scratch->staged[r] = row + row_bytes;
             scratch->staged_target[r] = row + 2 * row_bytes;
@@ -358,6 +366,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
     memset(rows.mask_at, 0, group * sizeof *rows.mask_at);
     scratch.shared_target = NULL;
     char *memory = scratch_rows(run, &rows, &scratch);
+    rows.exps = run->general || run->staged_in || run->staged_out ? rows.memory : rows.out;
     scratch.factors = NULL;
     scratch.parts = NULL;
     if (call->classes > BLOCK)

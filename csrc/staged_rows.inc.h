@@ -121,7 +121,7 @@ static int are_one(const struct rows *rows, char *const *p, ptrdiff_t step)
 {
     const ptrdiff_t n = (ptrdiff_t)rows->classes;
     return step == sizeof(uint16_t) && rows_follow(p, rows->count, n * step) &&
-           rows_follow((char *const *)rows->exps, rows->count, n * (ptrdiff_t)sizeof(T));
+           rows_follow(rows->exps, rows->count, n * (ptrdiff_t)sizeof(T));
 }
 
 static void collect_apart(const struct rows *rows, enum crossent_dtype dtype)
@@ -132,10 +132,11 @@ static void collect_apart(const struct rows *rows, enum crossent_dtype dtype)
             for (size_t r0 = 0; r0 < rows->count; r0 += LANES)
                 square_in(rows, r0, lane_count(rows, r0), c);
     else if (!native && are_one(rows, (char *const *)rows->x, rows->x_step))
-        from_numbers(rows->x[0], rows->x_step, dtype, rows->count * rows->classes, rows->exps[0]);
+        from_numbers(rows->x[0], rows->x_step, dtype, rows->count * rows->classes,
+                     (T *)rows->exps[0]);
     else
         for (size_t r = 0; r < rows->count; r++)
-            from_numbers(rows->x[r], rows->x_step, dtype, rows->classes, rows->exps[r]);
+            from_numbers(rows->x[r], rows->x_step, dtype, rows->classes, (T *)rows->exps[r]);
 }
 
 static void collect_rows(struct rows *rows, enum crossent_dtype dtype)
@@ -147,8 +148,8 @@ static void collect_rows(struct rows *rows, enum crossent_dtype dtype)
     for (size_t r = 0; r < rows->count; r++) {
         if (rows->change.on && rows->classes > TILE_CLASSES &&
             rows->classes <= BLOCK)
-            change_elements(&rows->change, contiguous ? (const T *)rows->x[r] : rows->exps[r],
-                            rows->mask_at[r], rows->exps[r], rows->classes);
+            change_elements(&rows->change, (const T *)(contiguous ? rows->x[r] : rows->exps[r]),
+                            rows->mask_at[r], (T *)rows->exps[r], rows->classes);
         rows->x[r] = rows->exps[r];
     }
     rows->x_step = sizeof(T);
@@ -166,10 +167,10 @@ static void spread_rows(const struct rows *rows, char *const *out, ptrdiff_t ste
         return;
     }
     if (!native && are_one(rows, out, step))
-        to_numbers(out[0], step, dtype, rows->count * rows->classes, rows->exps[0]);
+        to_numbers(out[0], step, dtype, rows->count * rows->classes, (T *)rows->exps[0]);
     else
         for (size_t r = 0; r < rows->count; r++)
-            to_numbers(out[r], step, dtype, rows->classes, rows->exps[r]);
+            to_numbers(out[r], step, dtype, rows->classes, (T *)rows->exps[r]);
     for (size_t r = 0; exact && !native && r < rows->count; r++)
         store_any(out[r] + rows->anchor[r] * step, dtype, exact[r]);
 }
@@ -189,5 +190,5 @@ static inline void add_elements(char *to, ptrdiff_t step, const T *restrict e, s
 static void add_rows(const struct rows *rows, char *const *out, ptrdiff_t step)
 {
     for (size_t r = 0; r < rows->count; r++)
-        add_elements(out[r], step, rows->exps[r], rows->classes);
+        add_elements(out[r], step, (const T *)rows->exps[r], rows->classes);
 }

@@ -37,19 +37,20 @@ static inline char *row_of(const struct crossent_array *array, const struct curs
     return p;
 }
 
+/* Pointers `stride` bytes apart; as numbers, of which compilers make vectors. */
+static inline void spaced_pointers(char *first, ptrdiff_t stride, size_t n, char **p)
+{
+    uintptr_t at = (uintptr_t)first;
+    for (size_t i = 0; i < n; i++, at += (uintptr_t)stride)
+        p[i] = (char *)at;
+}
+
 /* Pointers to n rows from `cursor` on. */
 static inline void row_pointers(const struct crossent_array *array, struct cursor cursor,
                                 const size_t *shape, size_t ndim, size_t n, char **p)
 {
-    char *first = row_of(array, &cursor, ndim);
     if (ndim <= 1) {
-        const ptrdiff_t stride = ndim ? array->stride[0] : 0;
-        size_t i = 0;
-        for (; i + 4 <= n; i += 4, first += 4 * stride)
-            for (int k = 0; k < 4; k++)
-                p[i + k] = first + k * stride;
-        for (; i < n; i++, first += stride)
-            p[i] = first;
+        spaced_pointers(row_of(array, &cursor, ndim), ndim ? array->stride[0] : 0, n, p);
         return;
     }
     for (size_t i = 0; i < n; i++, cursor_next(&cursor, shape, ndim))
