@@ -9,7 +9,9 @@
 enum {
     OWN_BYTES = 1 << 22,       /* own kernels up to this size of b: 3 to 15 % faster (measured) */
     PIECE_ROWS = 24,           /* of c, for own kernels: a multiple of the tiles' heights */
-    PIECE_COLUMNS = 192,       /* of a, where its columns are the rows of c */
+    PIECE_COLUMNS = 192,       /* of a, where its columns are the rows of c; about so many ... */
+    PIECE_STEP = 12,           /* ... and a multiple of this, so that most tiles are whole */
+    LONG = 512,                /* sums of so many terms are in halves */
     MOST_PADDING = 16,         /* at least any kernel's `wide` */
     PIECE_BLAS = 256,          /* rows or columns of c, for BLAS */
     PARALLEL_WORK = 1 << 19    /* multiplications below which a second thread costs too much */
@@ -33,19 +35,30 @@ static int uses_blas(const struct matrix_context *context, const struct product 
 struct run {
     const struct matrix_context *context;
     const struct product *product;
-    int blas, b_transposed;
+    int blas, b_transposed, halves; /* halves: of the sums, one after the other */
     size_t rows, columns, pieces;   /* sizes of a piece, and how many there are */
 };
 
+/* Row by row, so that threads that share the pieces in order, and the parameters likewise, have the
+ * same rows of a gradient as of parameters. */
 static void own_task(void *run_, size_t begin, size_t end)
 {
     const struct run *run = run_;
-    const struct product *p = run->product;
-    size_t down = pieces_of(p->m, run->rows);
+    const size_t across = pieces_of(run->product->n, run->columns);
+    const size_t whole = across * pieces_of(run->product->m, run->rows);
     for (size_t piece = begin; piece < end; piece++) {
-        size_t i = piece % down * run->rows, j = piece / down * run->columns;
-        run->context->kernels->multiply(p, i, smaller(p->m, i + run->rows), j,
-                                        smaller(p->n, j + run->columns));
+        struct product p = *run->product;
+        size_t i = piece % whole / across * run->rows, j = piece % across * run->columns;
+        if (run->halves && piece < whole) {
+            p.k = p.k / 2;
+        } else if (run->halves) {
+            p.k0 = p.k / 2;
+            p.c = p.partial;
+            p.c_stride = p.n;
+            p.start = NULL;
+        }
+        run->context->kernels->multiply(&p, i, smaller(p.m, i + run->rows), j,
+                                        smaller(p.n, j + run->columns));
     }
 }
 
@@ -98,19 +111,29 @@ void matrix_block(const struct matrix_context *context, const struct product *p,
         context->kernels->multiply(p, i0, i1, j0, j1);
 }
 
+/* Rows of a piece of a gradient: an even number of pieces, nearly alike. */
+static size_t gradient_rows(const struct matrix_context *context, const struct product *p)
+{
+    size_t pieces = 2 * pieces_of(p->m, 2 * PIECE_COLUMNS);
+    if (p->n <= context->kernels->narrow)
+        return PIECE_COLUMNS;
+    return pieces_of(pieces_of(p->m, pieces), PIECE_STEP) * PIECE_STEP;
+}
+
 /* The product cut into pieces. */
 static struct run cut(const struct matrix_context *context, const struct product *p)
 {
     struct run run = {.context = context, .product = p};
     if (!uses_blas(context, p)) {
-        run.rows = p->transposed ? PIECE_COLUMNS : PIECE_ROWS;
+        run.rows = p->transposed ? gradient_rows(context, p) : PIECE_ROWS;
         run.columns = context->kernels->panel;
+        run.halves = p->partial && p->k >= LONG && p->n > context->kernels->narrow;
     } else {
         run.blas = 1;
         run.rows = p->m > p->n ? PIECE_BLAS : p->m;
         run.columns = p->m > p->n ? p->n : PIECE_BLAS;
     }
-    run.pieces = pieces_of(p->m, run.rows) * pieces_of(p->n, run.columns);
+    run.pieces = pieces_of(p->m, run.rows) * pieces_of(p->n, run.columns) * (run.halves ? 2 : 1);
     return run;
 }
 
@@ -151,6 +174,10 @@ void matrix_multiply(const struct matrix_context *context, const struct product 
         run.product = &own;
     }
     run_pieces(&run);
+    if (run.halves)
+        for (size_t i = 0; i < p->m; i++)
+            context->kernels->add((char *)p->c + i * p->c_stride * element(context),
+                                           (char *)p->partial + i * p->n * element(context), p->n);
 }
 
 void matrix_multiply_transposed(const struct matrix_context *context, const struct product *p)

@@ -30,7 +30,7 @@ struct matrix_context {
 
 /* c (m x n) = start + sum over k of a * b. Strides count elements; columns are adjacent. */
 struct product {
-    size_t m, n, k;
+    size_t m, n, k, k0;     /* the sum begins at k0 */
     const void *const *a;   /* rows by pointer: a[i][k], or a[k][i] where `transposed` */
     size_t a_stride;        /* between those rows; 0: they lie anywhere, which BLAS cannot read */
     int transposed;
@@ -42,6 +42,7 @@ struct product {
     const void *start;      /* n numbers, added to each row; NULL: 0 */
     int accumulate;         /* instead of `start`: c itself */
     void *scratch;          /* of matrix_scratch elements, for few columns (faster) or NULL */
+    void *partial;          /* m x n, for the second half of long sums, or NULL: not in halves */
     const void *columns;    /* b by columns, zeros after each: matrix_multiply sets it */
     size_t column_stride;
 };

@@ -54,15 +54,24 @@ int usable_threads(size_t n, int threads)
     return threads;
 }
 
+/* A thread's share of a loop: tasks end - left to end - 1; left below 1: none. */
+struct share {
+    _Alignas(64) atomic_long left;
+    long end;
+};
+
+enum { MOST_SHARES = 64 };
+
 /* The loop that a team is at. A thread that has taken a task may read the other fields: they stay
- * until all tasks are done. */
+ * until all tasks are done. The same tasks of the same loop are the same thread's in every round, so
+ * that what they work on stays in its cache; who has done its own takes others'. */
 struct team {
     void (*task)(void *, size_t, size_t);
     void *context;
-    long count;
-    atomic_long left;     /* tasks that nobody has taken; below 1: none */
+    long shares;
     atomic_long undone;
     atomic_int over;
+    struct share share[MOST_SHARES];
 };
 
 /* Of the thread that runs a team's program. */
@@ -80,28 +89,41 @@ static void look_again(unsigned *looks)
 #endif
 }
 
-static int take_task(struct team *team)
+static int take_from(struct team *team, struct share *share)
 {
-    if (atomic_load_explicit(&team->left, memory_order_relaxed) < 1)
+    if (atomic_load_explicit(&share->left, memory_order_relaxed) < 1)
         return 0;
-    long left = atomic_fetch_sub_explicit(&team->left, 1, memory_order_acquire);
+    long left = atomic_fetch_sub_explicit(&share->left, 1, memory_order_acquire);
     if (left < 1)
         return 0;
-    size_t i = (size_t)(team->count - left);
+    size_t i = (size_t)(share->end - left);
     team->task(team->context, i, i + 1);
     atomic_fetch_sub_explicit(&team->undone, 1, memory_order_release);
     return 1;
 }
 
+static int take_task(struct team *team, long me)
+{
+    for (long k = 0; k < team->shares; k++)
+        if (take_from(team, &team->share[(me + k) % team->shares]))
+            return 1;
+    return 0;
+}
+
 static void team_for(struct team *team, size_t n, void (*task)(void *, size_t, size_t),
                      void *context)
 {
+    long begin = 0;
     team->task = task;
     team->context = context;
-    team->count = (long)n;
     atomic_store_explicit(&team->undone, (long)n, memory_order_relaxed);
-    atomic_store_explicit(&team->left, (long)n, memory_order_release);
-    while (take_task(team))
+    for (long k = 0; k < team->shares; k++) {
+        struct share *share = &team->share[k];
+        share->end = (long)n * (k + 1) / team->shares;
+        atomic_store_explicit(&share->left, share->end - begin, memory_order_release);
+        begin = share->end;
+    }
+    while (take_task(team, 0))
         ;
     for (unsigned looks = 0; atomic_load_explicit(&team->undone, memory_order_acquire) > 0;)
         look_again(&looks);
@@ -109,8 +131,9 @@ static void team_for(struct team *team, size_t n, void (*task)(void *, size_t, s
 
 void parallel_team(int threads, void (*program)(void *), void *context)
 {
-    struct team team = {.count = 0};
-    threads = usable_threads(SIZE_MAX, threads);
+    struct team team = {.shares = 0};
+    threads = usable_threads(MOST_SHARES, threads);
+    team.shares = threads;
     if (threads <= 1) {
         program(context);
         return;
@@ -123,7 +146,7 @@ void parallel_team(int threads, void (*program)(void *), void *context)
         atomic_store(&team.over, 1);
     } else {
         for (unsigned looks = 0; !atomic_load(&team.over);)
-            if (take_task(&team))
+            if (take_task(&team, omp_get_thread_num()))
                 looks = 0;
             else
                 look_again(&looks);

@@ -12,7 +12,7 @@
 #include "train_kernels.h"
 
 enum {
-    BLOCK_PARAMETERS = 1 << 13,   /* a thread updates so many at a time */
+    BLOCK_PARAMETERS = 1 << 11,   /* a thread updates so many at a time */
     BLOCK_ELEMENTS = 1 << 13,     /* ... and activates so many */
     PARALLEL_PARAMETERS = 1 << 16 /* below this a second thread costs more than it saves */
 };
@@ -40,7 +40,7 @@ struct train_work {
     size_t size;                  /* bytes of an element */
     int copy_rows;                /* BLAS reads the first layer's rows */
     struct outputs *outputs;
-    char *x, *delta[2], *scratch, *target;   /* scratch: of a product */
+    char *x, *delta[2], *scratch, *partial, *target;   /* scratch, partial: of a product */
     const void **x_rows, **ahead, **delta_rows;
     size_t rows_ahead;            /* how many of the next batch's rows `ahead` points to */
     size_t *order;
@@ -92,6 +92,7 @@ static void carve_work(struct train_work *work, const struct train_net *net, str
     work->delta[0] = carve(arena, batch * widest * size);
     work->delta[1] = carve(arena, batch * widest * size);
     work->scratch = carve(arena, largest * size);
+    work->partial = carve(arena, batch * widest * size);
     work->target = carve(arena, batch * larger(1, net->layer[net->layers - 1].out) * 8);
     work->order = carve(arena, batch * sizeof *work->order);
     work->weight = carve(arena, batch * sizeof *work->weight);
@@ -225,7 +226,7 @@ static void forward(const struct train_net *net, struct train_work *work, size_t
                                   .ahead = l == 0 && n <= work->rows_ahead ? work->ahead : NULL,
                                   .b = layer->weight, .b_stride = layer->out,
                                   .c = o->before, .c_stride = layer->out, .start = layer->bias,
-                                  .scratch = work->scratch};
+                                  .scratch = work->scratch, .partial = work->partial};
         matrix_multiply(&work->matrix, &product);
         activate_layer(work, layer, o, n, NULL);
         if (layer->dropout > 0) {

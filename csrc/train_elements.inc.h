@@ -150,5 +150,13 @@ static void multiply_by(void *x_, const void *y_, size_t n)
     for (size_t i = 0; i < n; i++)
         x[i] *= y[i];
 }
+
+static void add_to(void *x_, const void *y_, size_t n)
+{
+    T *x = x_;
+    const T *y = y_;
+    for (size_t i = 0; i < n; i++)
+        x[i] += y[i];
+}
 #undef GELU_1
 #undef GELU_3

@@ -30,6 +30,7 @@ struct train_kernels {
     void (*update)(const struct train_update *, void *parameters, const void *grad, void *first,
                    void *second, size_t n);
     void (*multiply_elements)(void *x, const void *y, size_t n);   /* x[i] *= y[i] */
+    void (*add)(void *x, const void *y, size_t n);                 /* x[i] += y[i] */
 };
 
 #endif

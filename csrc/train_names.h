@@ -51,6 +51,7 @@ enum { COLUMN_GROUP = 5, COLUMN_REGISTERS = VECTOR_REGISTERS / 8, NARROW = 11 };
 #define update_adam F(update_adam)
 #define update_parameters F(update_parameters)
 #define multiply_by F(multiply_by)
+#define add_to F(add_to)
 #define square_root F(square_root)
 
 #endif

@@ -19,7 +19,7 @@ product_tile(const struct product *p, size_t i, size_t j, size_t left, const int
      const int transposed, const int whole)
 {
     static const T zeros[4 * LANES];
-    const T *const *a = (const T *const *)p->a, *b = (const T *)p->b + j;
+    const T *const *a = (const T *const *)p->a, *b = (const T *)p->b + p->k0 * p->b_stride + j;
     T *c = (T *)p->c + i * p->c_stride + j;
     const vec zero = vset(0);
     vec sum[TALL][4], row[4];
@@ -32,7 +32,7 @@ product_tile(const struct product *p, size_t i, size_t j, size_t left, const int
             const T *from = first + (size_t)r * stride + v * LANES;
             sum[r][v] = whole || v < V - 1 ? vload(from) : vload_part(from, left, zero);
         }
-    for (size_t k = 0; k < p->k; k++, b += p->b_stride) {
+    for (size_t k = p->k0; k < p->k; k++, b += p->b_stride) {
         for (int r = 0; !transposed && p->ahead && k % LINE == 0 && r < R; r++)
             __builtin_prefetch((const T *)p->ahead[i + (size_t)r] + k, 0, 2);
         for (int v = 0; v < V; v++)

@@ -73,4 +73,5 @@ static const struct train_kernels F(train_table) = {
     .sum_of_squares = squares,
     .update = update_parameters,
     .multiply_elements = multiply_by,
+    .add = add_to,
 };

@@ -356,13 +356,15 @@ def test_drop_last(rng):
 # ---------------------------------------------------------------- the same bits
 
 
+# From 512 features on the sums of the first layer are in halves.
+@pytest.mark.parametrize("features", [200, 601])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_threads_do_not_change_a_bit(activation, dtype, rng):
-    X = rng.standard_normal((300, 200)).astype(dtype)
+def test_threads_do_not_change_a_bit(activation, features, dtype, rng):
+    X = rng.standard_normal((300, features)).astype(dtype)
     y = rng.integers(0, 10, 300)
     results = []
     for threads in (1, 2, 5):
-        net = Network.create([200, 300, 70, 10], activation=activation, dropout=0.2, seed=0,
+        net = Network.create([features, 300, 70, 10], activation=activation, dropout=0.2, seed=0,
                              dtype=dtype)  # fmt: skip
         history = net.fit(X, y, batch_size=100, epochs=2, threads=threads)
         results.append((history.loss, net.parameters(), net.logits(X, threads=threads)))
@@ -373,13 +375,24 @@ def test_threads_do_not_change_a_bit(activation, dtype, rng):
             np.testing.assert_array_equal(p, first)
 
 
-def test_instruction_sets_with_fma_agree_to_the_last_bit(dtype, rng):
-    X = rng.standard_normal((100, 40)).astype(dtype)
+@pytest.mark.parametrize("features", [511, 512, 601])
+@pytest.mark.parametrize("rows", [1, 23, 50])
+def test_long_sums(rows, features, dtype, rng):
+    X = rng.standard_normal((rows, features)).astype(dtype)
+    net = Network.create([features, 45, 3], activation="identity", seed=0, dtype=dtype)
+    (w, b), (v, c) = [(w.astype(float), b.astype(float)) for w, b in net.layers]
+    expected = (X.astype(float) @ w + b) @ v + c
+    np.testing.assert_allclose(net.logits(X), expected, rtol=0, atol=200 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("features", [40, 601])
+def test_instruction_sets_with_fma_agree_to_the_last_bit(features, dtype, rng):
+    X = rng.standard_normal((100, features)).astype(dtype)
     y = rng.integers(0, 10, 100)
     before, results = crossent.isa(), {}
     for name in set(crossent.available_isas()) & {"avx512", "avx2", "neon"}:
         crossent._core._use_isa(name)
-        net = Network.create([40, 50, 10], activation="gelu", seed=0, dtype=dtype)
+        net = Network.create([features, 50, 10], activation="gelu", seed=0, dtype=dtype)
         net.fit(X, y, epochs=3, threads=1)
         results[name] = net.parameters()
     crossent._core._use_isa(before)
