@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 
 import cases
 import numpy as np
@@ -33,6 +33,7 @@ TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 2e-3, "bfloat16": 1e-
 
 BEYOND_CACHE = 2**23  # logits; such cases take seconds a round
 CLOCKS = process_time, perf_counter  # one thread, several
+PAUSE = 0.05  # seconds until the threads of the candidate before sleep, where there are several
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ def one_round(number, clock):
     order = list(candidates)
     for name in order[number % len(order) :] + order[: number % len(order)]:
         call, repeats = candidates[name]
-        for _ in range(repeats // 10):  # until the threads of the one before are asleep
+        if clock is perf_counter:
+            sleep(PAUSE)
+        for _ in range(repeats // 10):
             call()
         start = clock()
         for _ in range(repeats):

@@ -171,7 +171,7 @@ INLINE void row_exps(const T *x, T *e, size_t n, size_t whole, struct exp_scale 
         next = row_wide(x + i, e + i, x + i + WIDE, next, scale, before + i, &sum);
     next = row_wide(x + i, e + i, x + last, next, scale, before + i, &sum);
     add_left(&sum, before + whole, n - whole);
-    sum_store(&sum, vset(bound), lanes);
+    sum_store(&sum, lanes);
     for (i = whole; i < last; i += LANES)
         vstore(e + i, exp_scaled(vload(x + i), scale));
     if (whole < n) {
@@ -189,7 +189,7 @@ INLINE void sum_exps(const T *e, size_t n, size_t whole, T bound, struct F(lanes
     for (size_t i = 0; i < whole; i += WIDE)
         sum_wides(&sum, e + i, 0, 1, 0);
     add_left(&sum, e + whole, n - whole);
-    sum_store(&sum, vset(bound), lanes);
+    sum_store(&sum, lanes);
 }
 
 /* The sums of the rows' exponentials, which stay in rows->exps (`keep`) or are forgotten. */

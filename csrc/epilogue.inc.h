@@ -141,8 +141,9 @@ static void epilogue_single(struct rows *rows)
     for (size_t r = 0; r < rows->count; r += LANES) {
         vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
         struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - BIAS_f32));
-        vstore(from + r, near_top(top, anchor));
-        vstore(e + r, exp_single(near_top(top, anchor), scale));
+        vec start = near_top(top, anchor);
+        vstore(from + r, start);
+        vstore(e + r, exp_single(start, scale));
     }
     for (size_t r = 0; r < rows->count; r += LANES) {
         vec others = vload(rows->others + r), ek = vload(e + r), sum = others + ek;

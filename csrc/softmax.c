@@ -142,7 +142,7 @@ static double loss_sum(const struct rows *rows, size_t begin, size_t end)
         lane[i] = loss[i] + loss[i + half];
     for (size_t i = n - half; i < half; i++)
         lane[i] = loss[i];
-    if (half == GROUP / 2)
+    if (half == GROUP / 2)                 /* a constant, of which straight code is made */
         add_lanes(lane, GROUP / 2);
     else
         add_lanes(lane, half);

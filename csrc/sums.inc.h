@@ -81,10 +81,10 @@ struct F(lanes) {
     T sum[WIDE], rest[WIDE];
 };
 
-INLINE void sum_store(const struct accumulator *sum, vec base, struct F(lanes) *to)
+INLINE void sum_store(const struct accumulator *sum, struct F(lanes) *to)
 {
     for (int h = 0; h < HALVES; h++) {
-        vstore(to->sum + h * LANES, sum->sum[h] - base);
+        vstore(to->sum + h * LANES, sum->sum[h] - sum->base);
         vstore(to->rest + h * LANES, sum->rest[h]);
     }
 }
@@ -126,7 +126,7 @@ INLINE double sum_total(const struct accumulator *sum, double *low)
 {
     struct F(lanes) of[LANES_f64] = {0};
     double hi[LANES_f64], lo[LANES_f64];
-    sum_store(sum, sum->base, of);
+    sum_store(sum, of);
     sum_rows(of, hi, lo);
     *low = lo[0];
     return hi[0];

@@ -94,6 +94,7 @@ FAMILIES = {
     "scale 5": (scale(5), top_target),
     "scale 80": (scale(80), any_target),
     "scale 1e4": (scale(1e4), top_target),
+    "scale 1e4, any target": (scale(1e4), any_target),
     "constant": (constant, any_target),
     "dominated": (dominated, any_target),
     "dominated, target": (dominated, top_target),
@@ -152,6 +153,16 @@ def test_softmax_functions_keep_their_ulp_limits(family, dtype, isa, request):
             got = function(z, y)
             assert got.dtype == dtype
             oracle.assert_close(got, want, dtype, limit, size, f"{name} of {classes} classes")
+
+
+@pytest.mark.parametrize("classes", [3, 40, 100, 5000])
+def test_a_label_far_behind_keeps_its_probability(classes, dtype, isa, rng):
+    z = gap(-1)(rng, 200, classes, dtype).astype(dtype)
+    _, _, aux = crossent.softmax_cross_entropy_value_and_grad(
+        z, np.zeros(200, int), return_aux="probability"
+    )
+    want = oracle.softmax(oracle.widen(z))[:, 0]
+    oracle.assert_close(aux["probability"], want, dtype, GRADIENT)
 
 
 def test_a_row_of_300001_classes_keeps_the_ulp_limits(dtype, isa, rng):
