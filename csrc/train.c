@@ -486,10 +486,11 @@ static void add_sums(struct train_sums *to, const struct train_sums *from)
 static void take_batch(struct train_run *run, size_t n, const size_t *after, size_t next)
 {
     struct train_work *work = run->work;
-    find_rows(&run->data, after, next, work->ahead);
+    size_t features = run->net.layer[0].in;
+    find_rows(&run->data, after, next, features * work->size, work->ahead);
     work->rows_ahead = next;
-    take_rows(&run->data, work->order, n, run->net.layer[0].in, work->size, work->x,
-              work->copy_rows, work->x_rows);
+    take_rows(&run->data, work->order, n, features, work->size, work->x, work->copy_rows,
+              work->x_rows);
     if (run->data.target)
         take_targets(&run->data, work->order, n, work->target);
 }

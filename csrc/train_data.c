@@ -171,7 +171,8 @@ static const struct train_chunk *chunk_of(const struct train_data *data, size_t 
     return &data->chunk[low];
 }
 
-void find_rows(const struct train_data *data, const size_t *order, size_t n, const void **rows)
+void find_rows(const struct train_data *data, const size_t *order, size_t n, size_t bytes_of_row,
+               const void **rows)
 {
     size_t bytes = target_bytes(data);
     for (size_t r = 0; r < n; r++) {
@@ -179,6 +180,7 @@ void find_rows(const struct train_data *data, const size_t *order, size_t n, con
             __builtin_prefetch(data->target + order[r] * bytes);
         const struct train_chunk *chunk = chunk_of(data, order[r]);
         rows[r] = chunk->data + (ptrdiff_t)(order[r] - chunk->begin) * chunk->stride;
+        __builtin_prefetch((const char *)rows[r] + bytes_of_row - 1, 0, 2);
     }
 }
 

@@ -10,8 +10,10 @@ uint64_t random_next(uint64_t *state);
 
 int64_t train_label(const struct train_data *data, size_t row);
 
-/* Pointers to n rows that will be read later; asks for their targets. */
-void find_rows(const struct train_data *data, const size_t *order, size_t n, const void **rows);
+/* Pointers to n rows that will be read later. Asks for their targets and their last lines: a
+ * product, which asks for a line at every LINE numbers, misses those of rows that begin within one. */
+void find_rows(const struct train_data *data, const size_t *order, size_t n, size_t bytes_of_row,
+               const void **rows);
 
 /* Pointers to n rows of the data; into `buffer` where they are copied: always if `copy` says so,
  * else only if their features are not adjacent. */

@@ -558,6 +558,18 @@ def test_create_draws_he_or_glorot():
     assert weight.std() == pytest.approx(np.sqrt(2 / 900), rel=0.01)
 
 
+@pytest.mark.parametrize("created", [True, False])
+def test_moments_begin_with_a_line_away_from_their_parameters(created, rng):
+    X, y = make_data(rng)
+    net = Network.create([FEATURES, HIDDEN, CLASSES], dtype="float64") if created else make_net(rng)
+    net.fit(X, y, optimizer=Adam(0.01), epochs=1, batch_size=8)
+    for i, pair in enumerate(net.layers):
+        for j, p in enumerate(pair):
+            line = p.ctypes.data // 64
+            places = [net._moments[i, j, k].ctypes.data / 64 - line for k in range(2)]
+            assert [place % 64 for place in places] == [32, 48]
+
+
 def test_history_plots(rng):
     pytest.importorskip("matplotlib")
     X, y = make_data(rng)

@@ -217,12 +217,15 @@ def _class_weights(class_weight, target, classes):
     return weights
 
 
-def _aligned_zeros(shape, dtype):
+def _zeros(shape, dtype, place=0, beside=None):
     """Zeros that begin with a cache line, which NumPy's own arrays seldom do: a step is some 3 %
-    faster where no register is read from two."""
-    line, size = 64, int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + line, np.uint8)
-    first = -memory.ctypes.data % line
+    faster where no register is read from two. They begin `place` quarters of a page after where the
+    array `beside` does: an update that reads one array a line ahead of what it has just written to
+    another, as the last bits of the addresses tell, takes a quarter longer."""
+    line, page, size = 64, 4096, int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + page, np.uint8)
+    at = 0 if beside is None else beside.ctypes.data // line * line
+    first = (at + place * page // 4 - memory.ctypes.data) % page
     return memory[first : first + size].view(dtype).reshape(shape)
 
 
@@ -304,7 +307,7 @@ class Network:
         layers = []
         for n, m, name in zip(sizes[:-1], sizes[1:], names, strict=True):
             scale = np.sqrt(2 / n if name in ("relu", "gelu") else 2 / (n + m))
-            weight = _aligned_zeros((n, m), dtype)
+            weight = _zeros((n, m), dtype)
             weight[...] = rng.standard_normal((n, m)) * scale
             layers.append((weight, np.zeros(m, dtype)))
         return cls(layers, activation=activation, **options)
@@ -338,21 +341,21 @@ class Network:
     def _loop(self, batch, threads, moments=0, gradients=False, dropout=False):
         """A `_core._Loop` for this network; `moments` arrays for each parameter are kept."""
 
-        def like(p, key=None):
-            if p is None:
-                return None
-            if key is None or key not in self._moments:
-                array = _aligned_zeros(p.shape, p.dtype)
-                return array if key is None else self._moments.setdefault(key, array)
-            return self._moments[key]
+        def moment(p, *key):
+            if p is not None and key not in self._moments:
+                self._moments[key] = _zeros(p.shape, p.dtype, 2 + key[2], p)
+            return self._moments.get(key)
+
+        def gradient(p):
+            return None if p is None or not gradients else _zeros(p.shape, p.dtype, 1, p)
 
         layers = []
         for i, (pair, name, share) in enumerate(
             zip(self.layers, [*self.activations, "identity"], [*self.dropouts, 0.0], strict=True)
         ):
-            grads = tuple(like(p) if gradients else None for p in pair)
+            grads = tuple(gradient(p) for p in pair)
             kept = tuple(
-                tuple(like(p, (i, j, k)) if k < moments else None for k in range(2))
+                tuple(moment(p, i, j, k) if k < moments else None for k in range(2))
                 for j, p in enumerate(pair)
             )
             layers.append((*pair, name, share if dropout else 0.0, grads, kept))
