@@ -90,7 +90,7 @@ neon: $(TEST)/ctest
 	$(call c_build,neon,-DCMAKE_TOOLCHAIN_FILE=.ci/aarch64.cmake -DCROSSENT_DIGEST=$$digest) && \
 	$(call c_tests,neon)
 
-# `make bench BENCH=` measures everything: add 5 minutes and a few gigabytes of memory.
+# `make bench BENCH=` measures everything: add 7 minutes and a few gigabytes of memory.
 BENCH ?= --quick
 bench: .venv/bench/pyvenv.cfg
 	@echo '== building and installing crossent and its rivals (minutes; PyTorch is a large download)'
@@ -100,7 +100,7 @@ bench: .venv/bench/pyvenv.cfg
 	@.venv/bench/bin/python -m pytest -q benchmarks --benchmark-enable --benchmark-only \
 		--benchmark-columns=median,iqr,rounds --benchmark-max-time=0.3 \
 		--benchmark-json=$(BUILD)/bench/crossent.json
-	@echo '== crossent beside others (quick: 2 minutes; whole, with BENCH=: 5)'
+	@echo '== crossent beside others (quick: 2 minutes; whole, with BENCH=: 7)'
 	@.venv/bench/bin/python benchmarks/compare.py --out $(BUILD)/bench $(BENCH)
 
 clean:

@@ -34,6 +34,7 @@ TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 2e-3, "bfloat16": 1e-
 BEYOND_CACHE = 2**23  # logits; such cases take seconds a round
 CLOCKS = process_time, perf_counter  # one thread, several
 PAUSE = 0.05  # seconds until the threads of the candidate before sleep, where there are several
+WAKING = 3  # calls until threads that slept are awake, which can take some ms
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,15 @@ def prepare(case, threads, seconds, compiled):
     notes = {"left out": {}, "moved": {}}
     make = option_candidates if case.group == "options" else rival_candidates
     for name, call in make(case, threads, compiled, notes):  # each has run once, to be checked
-        start = perf_counter()
-        call()
-        candidates[name] = call, max(1, int(seconds / max(perf_counter() - start, 1e-7)))
+        took = min(seconds_of(call) for _ in range(WAKING))
+        candidates[name] = call, max(1, int(seconds / max(took, 1e-7)))
     return notes
+
+
+def seconds_of(call):
+    start = perf_counter()
+    call()
+    return perf_counter() - start
 
 
 def one_round(number, clock):
@@ -100,7 +106,7 @@ def one_round(number, clock):
         call, repeats = candidates[name]
         if clock is perf_counter:
             sleep(PAUSE)
-        for _ in range(repeats // 10):
+        for _ in range(max(WAKING, repeats // 10)):
             call()
         start = clock()
         for _ in range(repeats):
@@ -203,8 +209,7 @@ def measure(chosen, thread_counts, rounds, seconds, compiled):
     for case in progress:
         progress.set_description(f"{case.name:42}")
         counts = thread_counts if case.group == "table" else thread_counts[:1]
-        waiting = [workers[n].submit(prepare, case, n, seconds, compiled) for n in counts]
-        notes = [one.result() for one in waiting]
+        notes = [workers[n].submit(prepare, case, n, seconds, compiled).result() for n in counts]
         found = [
             [workers[n].submit(one_round, number, CLOCKS[n > 1]).result() for n in counts]
             for number in range(rounds if np.prod(case.shape) <= BEYOND_CACHE else 3)
