@@ -12,6 +12,7 @@
 #include "train_kernels.h"
 
 enum {
+    PART_ROWS = 1 << 9,           /* of a larger batch, at a time: outputs stay in the cache */
     BLOCK_PARAMETERS = 1 << 11,   /* a thread updates so many at a time */
     BLOCK_ELEMENTS = 1 << 13,     /* ... and activates so many */
     PARALLEL_PARAMETERS = 1 << 16 /* below this a second thread costs more than it saves */
@@ -132,7 +133,7 @@ struct train_work *train_work_new(const struct train_net *net, size_t batch)
     struct arena arena = {0};
     if (!work)
         return NULL;
-    work->batch = batch;
+    work->batch = smaller(batch, PART_ROWS);
     work->size = net->dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
     work->matrix = matrix_of(net);
     carve_work(work, net, &arena);
@@ -145,7 +146,7 @@ struct train_work *train_work_new(const struct train_net *net, size_t batch)
     carve_work(work, net, &arena);
     list_blocks(work, net);
     const struct train_layer *first = &net->layer[0];
-    work->copy_rows = net->blas.sgemm && suits_blas(&work->matrix, first, batch);
+    work->copy_rows = net->blas.sgemm && suits_blas(&work->matrix, first, work->batch);
     return work;
 }
 
@@ -153,7 +154,7 @@ int train_suits_blas(const struct train_net *net, size_t batch)
 {
     struct matrix_context matrix = matrix_of(net);
     for (size_t l = 0; l < net->layers; l++)
-        if (suits_blas(&matrix, &net->layer[l], batch))
+        if (suits_blas(&matrix, &net->layer[l], smaller(batch, PART_ROWS)))
             return 1;
     return 0;
 }
@@ -213,9 +214,15 @@ static void draw_mask(const struct train_work *work, const struct train_layer *l
     }
 }
 
-/* `stream`: random numbers of this batch's dropout, or NULL to leave it out. */
+/* The random numbers of a batch, of which `rows` rows are done. */
+struct dropout {
+    uint64_t stream;
+    size_t rows;
+};
+
+/* `dropout` may be NULL, which leaves it out. */
 static void forward(const struct train_net *net, struct train_work *work, size_t n,
-                    const uint64_t *stream)
+                    const struct dropout *dropout)
 {
     const void *const *rows = work->x_rows;
     for (size_t l = 0; l < net->layers; l++) {
@@ -231,8 +238,10 @@ static void forward(const struct train_net *net, struct train_work *work, size_t
         activate_layer(work, layer, o, n, NULL);
         if (layer->dropout > 0) {
             memcpy(o->next, o->after, n * layer->out * work->size);
-            if (stream) {
-                draw_mask(work, layer, o->mask, n * layer->out, random_mix(*stream + l));
+            if (dropout) {
+                uint64_t stream = random_mix(dropout->stream + l);
+                draw_mask(work, layer, o->mask, n * layer->out,
+                          random_after(stream, dropout->rows * layer->out));
                 work->matrix.kernels->multiply_elements(o->next, o->mask, n * layer->out);
             }
         }
@@ -273,14 +282,27 @@ static size_t choose_rows(const struct train_run *run, const size_t *order, size
     return kept;
 }
 
-/* What a mean over a batch of `rows` rows divides by, `count` of which took part with the sum of
- * weights `weight`. */
-static double divisor_of(const struct train_loss *loss, double weight, size_t count, size_t rows)
+/* A part of a batch: its rows, how many losses they have, and whether they are the first. */
+struct part {
+    size_t rows, losses;
+    int is_first;
+};
+
+static struct part part_of(const struct train_run *run, size_t rows, int is_first)
+{
+    size_t columns = run->net.layer[run->net.layers - 1].out;
+    return (struct part){rows, run->loss.elementwise ? rows * columns : rows, is_first};
+}
+
+/* What a part adds to what the mean of its batch divides by: `count` losses took part with the sum
+ * of weights `weight`. */
+static double divisor_of(const struct train_loss *loss, double weight, size_t count,
+                         const struct part *part)
 {
     switch (loss->divisor) {
     case TRAIN_VALID: return (double)count;
-    case TRAIN_ROWS: return (double)rows;
-    case TRAIN_NUMBER: return loss->number;
+    case TRAIN_ROWS: return (double)part->losses;
+    case TRAIN_NUMBER: return part->is_first ? loss->number : 0;
     default: return weight;
     }
 }
@@ -292,11 +314,11 @@ static void set_array(struct crossent_array *array, void *data, enum crossent_dt
                                      .step = (ptrdiff_t)bytes};
 }
 
-/* Each of these fills in the batch's n rows, calls the loss and adds the sum of weighted losses,
- * and what a mean of `rows` rows divides by, to the sums. The gradient of that sum goes to `grad`,
- * which may be NULL. */
-static int sigmoid_batch(struct train_run *run, size_t n, size_t rows, void *grad,
-                         struct train_sums *sums)
+/* Each of these fills in the n rows of a part that count, calls the loss and adds the sum of
+ * weighted losses, and what their mean divides by, to the sums. The gradient of that sum goes to
+ * `grad`, which may be NULL. */
+static int sigmoid_part(struct train_run *run, size_t n, const struct part *part, void *grad,
+                        struct train_sums *sums)
 {
     struct train_work *work = run->work;
     struct crossent_sigmoid call = {.function = CROSSENT_SIGMOID_CROSS_ENTROPY};
@@ -323,7 +345,7 @@ static int sigmoid_batch(struct train_run *run, size_t n, size_t rows, void *gra
     int status = CROSSENT_OK;
     if (call.options)
         status = crossent_weigh_sigmoid(&call);
-    double divisor = divisor_of(&run->loss, call.weight, call.count, rows * columns);
+    double divisor = divisor_of(&run->loss, call.weight, call.count, part);
     if (status == CROSSENT_OK)
         status = crossent_sigmoid(&call);
     run->fault_row = status == CROSSENT_BAD_LABEL ? work->order[call.fault_element / columns] : 0;
@@ -332,8 +354,8 @@ static int sigmoid_batch(struct train_run *run, size_t n, size_t rows, void *gra
     return status;
 }
 
-static int softmax_batch(struct train_run *run, size_t n, size_t rows, void *grad,
-                         struct train_sums *sums)
+static int softmax_part(struct train_run *run, size_t n, const struct part *part, void *grad,
+                        struct train_sums *sums)
 {
     struct train_work *work = run->work;
     struct crossent_softmax call = run->loss.softmax;
@@ -358,7 +380,7 @@ static int softmax_batch(struct train_run *run, size_t n, size_t rows, void *gra
     int status = CROSSENT_OK;
     if (run->data.weight || call.class_weight)
         status = crossent_weigh(&call);
-    double divisor = divisor_of(&run->loss, call.weight, call.count, rows);
+    double divisor = divisor_of(&run->loss, call.weight, call.count, part);
     if (status == CROSSENT_OK)
         status = crossent_softmax(&call);
     run->fault_row = status == CROSSENT_BAD_LABEL ? work->order[call.fault_row] : 0;
@@ -367,11 +389,11 @@ static int softmax_batch(struct train_run *run, size_t n, size_t rows, void *gra
     return status;
 }
 
-static int batch_loss(struct train_run *run, size_t n, size_t rows, void *grad,
-                      struct train_sums *sums)
+static int part_loss(struct train_run *run, size_t n, const struct part *part, void *grad,
+                     struct train_sums *sums)
 {
-    return run->loss.elementwise ? sigmoid_batch(run, n, rows, grad, sums)
-                                 : softmax_batch(run, n, rows, grad, sums);
+    return run->loss.elementwise ? sigmoid_part(run, n, part, grad, sums)
+                                 : softmax_part(run, n, part, grad, sums);
 }
 
 /* Element i of logits or targets. */
@@ -508,20 +530,31 @@ static int blame(struct train_run *run, size_t n)
     return TRAIN_BAD_LOSS;
 }
 
-/* Forward, loss and backward of those of `rows` rows that take part; `next` rows will follow. */
-static int one_batch(struct train_run *run, const size_t *order, size_t rows, size_t next,
-                     const uint64_t *stream, struct train_sums *sums)
+/* Rows of the epoch from `at` on that are done at a time: of one batch, no more than fit. */
+static size_t part_rows(const struct train_run *run, size_t at)
+{
+    return smaller(smaller(run->work->batch, run->batch - at % run->batch), run->length - at);
+}
+
+/* Forward, loss and backward of the part that begins at row `at` of the epoch. */
+static int one_part(struct train_run *run, size_t at)
 {
     struct train_work *work = run->work;
-    size_t n = choose_rows(run, order, rows);
-    struct train_sums own = {.rows = n};
+    struct train_sums own = {0}, *sums = &run->of_step;
+    const struct part part = part_of(run, part_rows(run, at), at % run->batch == 0);
+    const size_t *order = run->order + at, batch = run->done / run->batch;
+    size_t n = own.rows = choose_rows(run, order, part.rows);
+    if (part.is_first)
+        run->kept = 0;
     if (n == 0) {
-        sums->divisor += divisor_of(&run->loss, 0, 0, rows);
+        sums->divisor += divisor_of(&run->loss, 0, 0, &part);
         return CROSSENT_OK;
     }
-    take_batch(run, n, order + rows, next);
-    forward(&run->net, work, n, stream);
-    int status = batch_loss(run, n, rows, work->delta[0], &own);
+    struct dropout dropout = {random_stream(~run->seed, run->step * run->accumulate + batch),
+                              run->kept};
+    take_batch(run, n, order + part.rows, part_rows(run, at + part.rows));
+    forward(&run->net, work, n, run->rates ? &dropout : NULL);
+    int status = part_loss(run, n, &part, work->delta[0], &own);
     if (status == CROSSENT_BAD_LOGITS || (status == CROSSENT_OK && !isfinite(own.loss)))
         return blame(run, n);
     if (status != CROSSENT_OK)
@@ -529,6 +562,7 @@ static int one_batch(struct train_run *run, const size_t *order, size_t rows, si
     count_answers(run, n, &own);
     backward(&run->net, work, n, sums->rows > 0);
     add_sums(sums, &own);
+    run->kept += n;
     return CROSSENT_OK;
 }
 
@@ -594,31 +628,59 @@ static int update_parameters(struct train_run *run, double divisor, double rate)
     return CROSSENT_OK;
 }
 
-/* `accumulate` batches and one update. */
-static int one_step(struct train_run *run)
+static void scale_elements(const struct train_work *work, char *grad, size_t n, double factor)
 {
-    struct train_sums sums = {0};
-    size_t position = run->position, rows = run->batch * run->accumulate;
-    size_t end = position + smaller(rows, run->length - position);
-    double rate = run->rates[position / rows];
-    int status = CROSSENT_OK;
-    for (size_t done = 0; position < end; done++) {
-        size_t n = smaller(run->batch, end - position);
-        uint64_t stream = random_stream(~run->seed, run->step * run->accumulate + done);
-        size_t next = smaller(run->batch, run->length - position - n);
-        status = one_batch(run, run->order + position, n, next, &stream, &sums);
-        if (status != CROSSENT_OK)
-            return status;
-        position += n;
+    for (size_t i = 0; i < n; i++)
+        if (work->size == sizeof(float))
+            ((float *)grad)[i] *= (float)factor;
+        else
+            ((double *)grad)[i] *= factor;
+}
+
+static void scale_gradients(const struct train_run *run, double factor)
+{
+    for (size_t l = 0; l < run->net.layers; l++) {
+        const struct train_layer *layer = &run->net.layer[l];
+        scale_elements(run->work, layer->weight_grad, layer->in * layer->out, factor);
+        if (layer->bias)
+            scale_elements(run->work, layer->bias_grad, layer->out, factor);
     }
-    if (sums.rows > 0 && sums.divisor > 0) {    /* else no row of the step takes part */
-        status = update_parameters(run, sums.divisor, rate);
-        if (status != CROSSENT_OK)
-            return status;
-        run->step++;
+}
+
+/* What a step, all of whose rows are done, is for: an update, or gradients of the mean. */
+static int end_step(struct train_run *run)
+{
+    const struct train_sums *sums = &run->of_step;
+    if (sums->rows == 0 || !(sums->divisor > 0))    /* no row of the step takes part */
+        return CROSSENT_OK;
+    if (!run->rates) {
+        scale_gradients(run, 1 / sums->divisor);
+        return CROSSENT_OK;
     }
-    run->position = end;
-    add_sums(&run->sums, &sums);
+    double rate = run->rates[run->position / (run->batch * run->accumulate)];
+    int status = update_parameters(run, sums->divisor, rate);
+    run->step += status == CROSSENT_OK;
+    return status;
+}
+
+/* The next part of the step under way, of `accumulate` batches, and its end where it is the last. */
+static int go_on(struct train_run *run)
+{
+    size_t at = run->position + run->done;
+    size_t step = smaller(run->batch * run->accumulate, run->length - run->position);
+    int status = one_part(run, at);
+    if (status != CROSSENT_OK)
+        return status;
+    run->done += part_rows(run, at);
+    if (run->done < step)
+        return CROSSENT_OK;
+    status = end_step(run);
+    if (status != CROSSENT_OK)
+        return status;
+    add_sums(&run->sums, &run->of_step);
+    run->of_step = (struct train_sums){0};
+    run->position += run->done;
+    run->done = 0;
     return CROSSENT_OK;
 }
 
@@ -640,7 +702,7 @@ static void run_steps(void *steps_)
     struct steps *steps = steps_;
     struct train_run *run = steps->run;
     while (steps->status == CROSSENT_OK && run->position < run->length) {
-        steps->status = one_step(run);
+        steps->status = go_on(run);
         if (seconds_now() >= steps->until)
             break;
     }
@@ -653,8 +715,8 @@ static int useful_threads(const struct train_run *run)
     size_t pieces = 1;
     for (size_t l = 0; l < net->layers; l++) {
         const struct train_layer *layer = &net->layer[l];
-        struct product forward = {.m = run->batch, .n = layer->out, .k = layer->in};
-        struct product gradient = {.m = layer->in, .n = layer->out, .k = run->batch,
+        struct product forward = {.m = run->work->batch, .n = layer->out, .k = layer->in};
+        struct product gradient = {.m = layer->in, .n = layer->out, .k = run->work->batch,
                                    .transposed = 1};
         pieces = larger(pieces, matrix_pieces(&run->work->matrix, &forward));
         pieces = larger(pieces, matrix_pieces(&run->work->matrix, &gradient));
@@ -669,38 +731,12 @@ int train_batches(struct train_run *run, double seconds)
     return steps.status;
 }
 
-static void scale_gradient(const struct train_work *work, char *grad, size_t n, double factor)
-{
-    for (size_t i = 0; i < n; i++)
-        if (work->size == sizeof(float))
-            ((float *)grad)[i] *= (float)factor;
-        else
-            ((double *)grad)[i] *= factor;
-}
-
-int train_gradients(struct train_run *run)
-{
-    for (size_t at = 0; at < run->length; at += run->batch) {
-        size_t n = smaller(run->batch, run->length - at);
-        int status = one_batch(run, run->order + at, n, 0, NULL, &run->sums);
-        if (status != CROSSENT_OK)
-            return status;
-    }
-    for (size_t l = 0; l < run->net.layers && run->sums.divisor > 0; l++) {
-        const struct train_layer *layer = &run->net.layer[l];
-        scale_gradient(run->work, layer->weight_grad, layer->in * layer->out,
-                       1 / run->sums.divisor);
-        if (layer->bias)
-            scale_gradient(run->work, layer->bias_grad, layer->out, 1 / run->sums.divisor);
-    }
-    return CROSSENT_OK;
-}
-
 int train_evaluate(struct train_run *run, size_t begin, size_t n, void *out)
 {
     struct train_work *work = run->work;
     struct train_sums sums = {0};
-    size_t columns = run->net.layer[run->net.layers - 1].out, rows = n;
+    size_t columns = run->net.layer[run->net.layers - 1].out;
+    const struct part part = part_of(run, n, begin == 0);
     for (size_t r = 0; r < n; r++)
         work->order[r] = begin + r;
     if (run->data.target)
@@ -709,9 +745,13 @@ int train_evaluate(struct train_run *run, size_t begin, size_t n, void *out)
     forward(&run->net, work, n, NULL);
     if (out)
         memcpy(out, work->outputs[run->net.layers - 1].next, n * columns * work->size);
-    if (!run->data.target || n == 0)
+    if (!run->data.target)
         return CROSSENT_OK;
-    int status = batch_loss(run, n, rows, NULL, &sums);
+    if (n == 0) {
+        run->sums.divisor += divisor_of(&run->loss, 0, 0, &part);
+        return CROSSENT_OK;
+    }
+    int status = part_loss(run, n, &part, NULL, &sums);
     sums.rows = n;
     count_answers(run, n, &sums);
     add_sums(&run->sums, &sums);

@@ -110,27 +110,28 @@ struct train_run {
     size_t batch, accumulate;              /* rows of a batch, batches of a step */
     double clip;                           /* largest norm of the gradient; infinity: any */
     uint64_t seed, step;                   /* steps done so far, ever */
-    const double *rates;                   /* learning rate of each step of this epoch */
-    size_t *order, length, position;       /* rows of this epoch, how many, how many are done */
-    struct train_sums sums;                /* of this epoch so far */
+    const double *rates;                   /* learning rate of each step of this epoch; NULL: the
+                                            * gradients are wanted, no update and no dropout */
+    size_t *order, length, position;       /* rows of this epoch, how many, of steps that are done */
+    size_t done, kept;                     /* rows of the step under way that are done; of its batch
+                                            * under way that took part */
+    struct train_sums sums, of_step;       /* of the steps of this epoch; of the one under way */
     size_t fault_row;
     struct train_work *work;
 };
 
-/* Workspace for batches of up to `batch` rows; NULL where memory is short. */
+/* Workspace for batches of `batch` rows, which are done in parts if they are large; NULL where
+ * memory is short. */
 struct train_work *train_work_new(const struct train_net *net, size_t batch);
 void train_work_free(struct train_work *work);
 
 /* Whether some product of the net is better left to BLAS. */
 int train_suits_blas(const struct train_net *net, size_t batch);
 
-/* Runs steps until the epoch's end (position == length) or for about `seconds`. */
+/* Goes on until the epoch's end (position == length) or for about `seconds`, also within a step. */
 int train_batches(struct train_run *run, double seconds);
 
-/* Gradients of the mean loss of rows order[0 .. length), without dropout; sums as for an epoch. */
-int train_gradients(struct train_run *run);
-
-/* Outputs (logits) of rows [begin, begin + n), n <= batch, to `out`, contiguous. With a target,
+/* Outputs (logits) of rows [begin, begin + n), n <= work's batch, to `out`, contiguous. With a target,
  * adds the loss to the sums. */
 int train_evaluate(struct train_run *run, size_t begin, size_t n, void *out);
 

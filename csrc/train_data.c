@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const uint64_t GOLDEN = 0x9e3779b97f4a7c15u;
+
 uint64_t random_mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -20,10 +22,12 @@ uint64_t random_mix(uint64_t x)
 
 uint64_t random_stream(uint64_t seed, uint64_t number)
 {
-    return random_mix(seed + 0x9e3779b97f4a7c15u) + random_mix(number);
+    return random_mix(seed + GOLDEN) + random_mix(number);
 }
 
-uint64_t random_next(uint64_t *state) { return random_mix(*state += 0x9e3779b97f4a7c15u); }
+uint64_t random_next(uint64_t *state) { return random_mix(*state += GOLDEN); }
+
+uint64_t random_after(uint64_t state, uint64_t n) { return state + n * GOLDEN; }
 
 /* The high word of x n, from 32-bit halves. */
 static size_t random_below(uint64_t *state, uint64_t n)

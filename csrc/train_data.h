@@ -7,6 +7,7 @@
 uint64_t random_mix(uint64_t x);
 uint64_t random_stream(uint64_t seed, uint64_t number);
 uint64_t random_next(uint64_t *state);
+uint64_t random_after(uint64_t state, uint64_t n);     /* the state after n numbers */
 
 int64_t train_label(const struct train_data *data, size_t row);
 

@@ -96,10 +96,14 @@ def sigmoid_loss(normalizer=None, pos_weight=1.0, ignore_index=None, nan_target=
     return loss
 
 
-def dropout_mask(share, shape, seed, batch_number, layer):
+def dropout_mask(share, weight, width, seed, batch_number, layer):
+    """Of a batch's outputs; rows without weight take no random numbers."""
     random = numbers(mix((first_state(~seed & MASK, batch_number) + layer) & MASK))
-    draws = np.array([next(random) >> 11 for _ in range(np.prod(shape))]).reshape(shape)
-    return np.where(draws < int(share * 2**53), 0, 1 / (1 - share))
+    mask = np.ones((len(weight), width))
+    for row in np.flatnonzero(weight):
+        draws = np.array([next(random) >> 11 for _ in range(width)])
+        mask[row] = np.where(draws < int(share * 2**53), 0, 1 / (1 - share))
+    return mask
 
 
 def gradients(layers, activations, x, y, loss, weight, masks=None):
@@ -144,13 +148,14 @@ class Update:
 
 
 def fit(layers, activations, X, y, optimizer, *, loss=None, batch_size, epochs=1, seed=0,
-        accumulate=1, weight=None, dropout=0.0):  # fmt: skip
+        accumulate=1, weight=None, dropout=0.0, shuffle=True):  # fmt: skip
     """Trains `layers`, a list of [weight, bias], in place; returns the mean loss of each epoch."""
     weight = np.ones(len(X)) if weight is None else weight
     loss = softmax_loss() if loss is None else loss
     update, step, means = Update(optimizer), 0, []
     for epoch in range(epochs):
-        order, epoch_loss, epoch_divisor = epoch_order(len(X), seed, epoch), 0.0, 0.0
+        order = epoch_order(len(X), seed, epoch) if shuffle else np.arange(len(X))
+        epoch_loss = epoch_divisor = 0.0
         batches = [order[i : i + batch_size] for i in range(0, len(X), batch_size)]
         for first in range(0, len(batches), accumulate):
             total, divisor, grads = 0.0, 0.0, None
@@ -159,7 +164,7 @@ def fit(layers, activations, X, y, optimizer, *, loss=None, batch_size, epochs=1
                 if dropout:
                     masks = [
                         dropout_mask(
-                            dropout, (len(rows), w.shape[1]), seed, step * accumulate + k, i
+                            dropout, weight[rows], w.shape[1], seed, step * accumulate + k, i
                         )
                         for i, (w, _) in enumerate(layers[:-1])
                     ]

@@ -201,24 +201,29 @@ cdef class _Loop:
 
     def epoch(self, cnp.ndarray rates, size_t length, progress):
         """Runs the first `length` rows of the order; calls `progress(rows done)` now and then."""
-        cdef int status = 0
-        memset(&self.run.sums, 0, sizeof(self.run.sums))
         self.held["rates"] = rates
         self.run.rates = <double *>cnp.PyArray_DATA(rates)
         self.run.length = length
-        while self.run.position < length and status == 0:
+        self.go_on(progress)
+
+    def gradients(self):
+        """Gradients of the mean loss of all rows of the order."""
+        self.run.rates = NULL
+        self.run.batch = self.run.length
+        self.go_on(None)
+
+    cdef int go_on(self, progress) except -1:
+        cdef int status = 0
+        memset(&self.run.sums, 0, sizeof(self.run.sums))
+        memset(&self.run.of_step, 0, sizeof(self.run.of_step))
+        self.run.done = 0
+        while self.run.position < self.run.length and status == 0:
             with nogil:
                 status = train_batches(&self.run, 1.0 / SLICES_PER_SECOND)
             PyErr_CheckSignals()
             if progress is not None:
-                progress(self.run.position)
-        self.check(status)
-
-    def gradients(self):
-        cdef int status
-        with nogil:
-            status = train_gradients(&self.run)
-        self.check(status)
+                progress(self.run.position + self.run.done)
+        return self.check(status)
 
     def evaluate(self, cnp.ndarray out):
         """All rows, batch by batch: logits to `out` if given, loss to the sums if there is y."""
