@@ -190,13 +190,16 @@ cdef class _Loop:
         cdef train_sampling how = <train_sampling><int>SAMPLINGS.index(sampling)
         cdef size_t length = train_order_length(&self.run.data, how, classes)
         cdef cnp.ndarray order = np.empty(length, np.uintp)
+        cdef int status = 0
         self.held["order"] = order
         self.run.order = <size_t *>cnp.PyArray_DATA(order)
         self.run.length = length
         self.run.position = 0
         if length:
-            self.check(train_order(self.run.order, length, &self.run.data, how, classes,
-                                   self.run.seed, epoch, shuffle))
+            with nogil:
+                status = train_order(self.run.order, length, &self.run.data, how, classes,
+                                     self.run.seed, epoch, shuffle)
+            self.check(status)
         return length
 
     def epoch(self, cnp.ndarray rates, size_t length, progress):

@@ -1,0 +1,33 @@
+/* The loss of a part of a batch, by the kernels that the loss functions have. */
+#ifndef CROSSENT_TRAIN_LOSS_H
+#define CROSSENT_TRAIN_LOSS_H
+
+#include "train_work.h"
+
+/* A part of a batch: its rows, how many losses they have, and whether they are the first. */
+struct part {
+    size_t rows, losses;
+    int is_first;
+};
+
+struct part part_of(const struct train_run *run, size_t rows, int is_first);
+
+/* Of n rows at `order`, those that take part, to work->order; the others are never read. */
+size_t choose_rows(const struct train_run *run, const size_t *order, size_t n);
+
+/* What a part adds to what the mean of its batch divides by: `count` losses took part with the sum
+ * of weights `weight`. */
+double divisor_of(const struct train_loss *loss, double weight, size_t count,
+                  const struct part *part);
+
+/* Fills in the n rows of a part that count, calls the loss and adds the sum of weighted losses, and
+ * what their mean divides by, to the sums. The gradient of that sum goes to `grad`, which may be
+ * NULL. */
+int part_loss(struct train_run *run, size_t n, const struct part *part, void *grad,
+              struct train_sums *sums);
+
+/* Answers and those that are right: of a row, whose largest logit is the label's (or the likeliest
+ * class's); or of each logit of a sigmoid, on its target's side. */
+void count_answers(const struct train_run *run, size_t n, struct train_sums *sums);
+
+#endif
