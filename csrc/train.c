@@ -165,6 +165,12 @@ static void scale_gradients(const struct train_run *run, double factor)
     }
 }
 
+/* Rows of a step of `accumulate` batches, of which an epoch may have fewer. */
+static size_t step_rows(const struct train_run *run)
+{
+    return run->batch * smaller(run->accumulate, run->length / run->batch + 1);
+}
+
 /* What a step, all of whose rows are done, is for: an update, or gradients of the mean. */
 static int end_step(struct train_run *run)
 {
@@ -175,17 +181,16 @@ static int end_step(struct train_run *run)
         scale_gradients(run, 1 / sums->divisor);
         return CROSSENT_OK;
     }
-    double rate = run->rates[run->position / (run->batch * run->accumulate)];
-    int status = update_parameters(run, sums->divisor, rate);
+    int status = update_parameters(run, sums->divisor, run->rates[run->position / step_rows(run)]);
     run->step += status == CROSSENT_OK;
     return status;
 }
 
-/* The next part of the step under way, of `accumulate` batches, and its end where it is the last. */
+/* The next part of the step under way, and the step's end where it is the last. */
 static int go_on(struct train_run *run)
 {
     size_t at = run->position + run->done;
-    size_t step = smaller(run->batch * run->accumulate, run->length - run->position);
+    size_t step = smaller(step_rows(run), run->length - run->position);
     int status = one_part(run, at);
     if (status != CROSSENT_OK)
         return status;

@@ -64,6 +64,16 @@ def test_a_large_batch_is_accumulated_small_ones_to_the_bit(threads, dtype, rng)
         np.testing.assert_array_equal(p, expected)
 
 
+def test_more_batches_to_a_step_than_an_epoch_has(rng):
+    X, y = rng.standard_normal((100, FEATURES)), rng.integers(0, OUTPUTS, 100)
+    nets = [Network.create([FEATURES, OUTPUTS], dtype="float64", seed=0) for _ in range(2)]
+    for net, accumulate in zip(nets, (4, 10**30), strict=True):
+        net.fit(X, y, batch_size=30, accumulate=accumulate, epochs=3)
+        assert net._steps == 3
+    for p, expected in zip(*(net.parameters() for net in nets), strict=True):
+        np.testing.assert_array_equal(p, expected)
+
+
 def test_a_number_as_normalizer_counts_once(rng):
     X, y, _ = make_data(rng)
     net = make_net(rng, (FEATURES, HIDDEN, OUTPUTS))

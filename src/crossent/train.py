@@ -597,7 +597,7 @@ class Network:
         classes = max(2, self.outputs)
         if sampling != "all":
             _labels(target, classes, f"sampling={sampling!r}")
-        loop.optimize(optimizer, self._steps, seed % 2**64, accumulate)
+        loop.optimize(optimizer, self._steps, seed % 2**64, min(accumulate, 2**62))
         self._scaling = _core._scaling_of(self._loss(loss))
 
         def epoch(history, epochs, bar):
