@@ -130,8 +130,8 @@ static struct run cut(const struct matrix_context *context, const struct product
         run.halves = p->partial && p->k >= LONG && p->n > context->kernels->narrow;
     } else {
         run.blas = 1;
-        run.rows = p->m > p->n ? PIECE_BLAS : p->m;
-        run.columns = p->m > p->n ? p->n : PIECE_BLAS;
+        run.rows = p->m > p->n ? PIECE_BLAS : at_least_one(p->m);
+        run.columns = p->m > p->n ? at_least_one(p->n) : PIECE_BLAS;
     }
     run.pieces = pieces_of(p->m, run.rows) * pieces_of(p->n, run.columns) * (run.halves ? 2 : 1);
     return run;
@@ -177,7 +177,7 @@ void matrix_multiply(const struct matrix_context *context, const struct product 
     if (run.halves)
         for (size_t i = 0; i < p->m; i++)
             context->kernels->add((char *)p->c + i * p->c_stride * element(context),
-                                           (char *)p->partial + i * p->n * element(context), p->n);
+                                  (char *)p->partial + i * p->n * element(context), p->n);
 }
 
 void matrix_multiply_transposed(const struct matrix_context *context, const struct product *p)

@@ -34,7 +34,7 @@ struct product {
     const void *const *a;   /* rows by pointer: a[i][k], or a[k][i] where `transposed` */
     size_t a_stride;        /* between those rows; 0: they lie anywhere, which BLAS cannot read */
     int transposed;
-    const void *const *ahead; /* the next batch's rows, as many as this one's, or NULL */
+    const void *const *ahead; /* rows that are read next, as many as these, or NULL */
     const void *b;          /* k x n */
     size_t b_stride;
     void *c;

@@ -63,8 +63,8 @@ struct share {
 enum { MOST_SHARES = 64 };
 
 /* The loop that a team is at. A thread that has taken a task may read the other fields: they stay
- * until all tasks are done. The same tasks of the same loop are the same thread's in every round, so
- * that what they work on stays in its cache; who has done its own takes others'. */
+ * until all tasks are done. The same tasks of the same loop are the same thread's in every round,
+ * so that what they work on stays in its cache; who has done its own takes others'. */
 struct team {
     void (*task)(void *, size_t, size_t);
     void *context;

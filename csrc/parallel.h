@@ -13,9 +13,9 @@ int usable_threads(size_t n, int threads);
 void parallel_for(size_t n, int threads, void (*task)(void *, size_t, size_t), void *context);
 
 /* Calls program(context) on this thread, while up to `threads` - 1 others, at most 63, stand by: a
- * parallel_for of the program takes no longer to begin than an atomic operation, hands out its tasks
- * one by one, to each thread first those of its own part, and waits for no thread that the machine
- * has given to someone else before it took a task. For programs of many short loops. */
+ * parallel_for of the program takes no longer to begin than an atomic operation, hands out its
+ * tasks one by one, to each thread first those of its own part, and waits for no thread that the
+ * machine has given to someone else before it took a task. For programs of many short loops. */
 void parallel_team(int threads, void (*program)(void *), void *context);
 
 #endif

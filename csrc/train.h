@@ -1,8 +1,8 @@
 /* The mini-batch loop: whole epochs on the caller's arrays, without Python.
  *
  * a) The caller owns every array: parameters, gradients, moments, data. This side owns a workspace
- *    (`struct train_work`) with the activations of one batch.
- * b) `train_batches` runs until the epoch ends or its time is up, always between two steps. So the
+ *    (`struct train_work`) with the activations of one batch, or of a part of a large one.
+ * b) `train_batches` runs until the epoch ends or its time is up, always between two parts. So the
  *    caller can look for signals, draw a progress bar, and finds the parameters of a whole step.
  * c) A step whose loss or gradient is not finite changes nothing: parameters and moments stay as
  *    the last good step left them.
@@ -112,9 +112,10 @@ struct train_run {
     uint64_t seed, step;                   /* steps done so far, ever */
     const double *rates;                   /* learning rate of each step of this epoch; NULL: the
                                             * gradients are wanted, no update and no dropout */
-    size_t *order, length, position;       /* rows of this epoch, how many, of steps that are done */
-    size_t done, kept;                     /* rows of the step under way that are done; of its batch
-                                            * under way that took part */
+    size_t *order, length;                 /* rows of this epoch, and how many */
+    size_t position;                       /* how many belong to steps that are done */
+    size_t done;                           /* rows of the step under way that are done */
+    size_t kept;                           /* those of its batch under way that took part */
     struct train_sums sums, of_step;       /* of the steps of this epoch; of the one under way */
     size_t fault_row;
     struct train_work *work;
@@ -128,17 +129,18 @@ void train_work_free(struct train_work *work);
 /* Whether some product of the net is better left to BLAS. */
 int train_suits_blas(const struct train_net *net, size_t batch);
 
-/* Goes on until the epoch's end (position == length) or for about `seconds`, also within a step. */
+/* Goes on until the epoch's end (position == length) or for about `seconds`, which may be within a
+ * step. */
 int train_batches(struct train_run *run, double seconds);
 
-/* Outputs (logits) of rows [begin, begin + n), n <= work's batch, to `out`, contiguous. With a target,
- * adds the loss to the sums. */
-int train_evaluate(struct train_run *run, size_t begin, size_t n, void *out);
+/* The next rows of the data, from `position` on, which moves: their outputs (logits) to their place
+ * in `out`, contiguous, which may be NULL. With a target, adds the loss to the sums. */
+int train_evaluate(struct train_run *run, void *out);
 
 /* The order of an epoch (train_data.c). `train_order_length` is the number of rows it will have;
  * 0 where a class of [0, classes) has no rows, as sampling by class needs them all. */
-size_t train_order_length(const struct train_data *data, enum train_sampling sampling,
-                          size_t classes);
+int train_order_length(const struct train_data *data, enum train_sampling sampling, size_t classes,
+                       size_t *length);
 int train_order(size_t *order, size_t length, const struct train_data *data,
                 enum train_sampling sampling, size_t classes, uint64_t seed, uint64_t epoch,
                 int shuffle);

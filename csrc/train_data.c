@@ -88,18 +88,19 @@ static size_t share_of_class(const size_t *counts, size_t classes, size_t rows,
     return sampling == TRAIN_OVER ? most : sampling == TRAIN_UNDER ? fewest : rows / classes;
 }
 
-size_t train_order_length(const struct train_data *data, enum train_sampling sampling,
-                          size_t classes)
+int train_order_length(const struct train_data *data, enum train_sampling sampling, size_t classes,
+                       size_t *length)
 {
+    *length = data->rows;
     if (sampling == TRAIN_ALL)
-        return data->rows;
-    size_t *counts = malloc(classes * sizeof *counts), length = 0;
-    if (counts) {
-        count_classes(data, classes, counts);
-        length = classes * share_of_class(counts, classes, data->rows, sampling);
-    }
+        return CROSSENT_OK;
+    size_t *counts = malloc(classes * sizeof *counts);
+    if (!counts)
+        return CROSSENT_NO_MEMORY;
+    count_classes(data, classes, counts);
+    *length = classes * share_of_class(counts, classes, data->rows, sampling);
     free(counts);
-    return length;
+    return CROSSENT_OK;
 }
 
 /* `share` rows of the class whose `count` rows are `members`. Over: every row share / count times,

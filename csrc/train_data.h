@@ -11,8 +11,8 @@ uint64_t random_after(uint64_t state, uint64_t n);     /* the state after n numb
 
 int64_t train_label(const struct train_data *data, size_t row);
 
-/* Pointers to n rows that will be read later. Asks for their targets and their last lines: a
- * product, which asks for a line at every LINE numbers, misses those of rows that begin within one. */
+/* Pointers to n rows that will be read later. Asks for their targets, and for the line that each
+ * row ends in: one that begins within a line has one more than the products ask for. */
 void find_rows(const struct train_data *data, const size_t *order, size_t n, size_t bytes_of_row,
                const void **rows);
 

@@ -36,8 +36,7 @@ static void activate_layer(const struct train_work *work, const struct train_lay
                                  rows * layer->out, work->size};
     if (layer->activation == TRAIN_IDENTITY)
         return;
-    parallel_for(pieces_of(run.n, BLOCK_ELEMENTS), work->matrix.threads,
-                 activation_task, &run);
+    parallel_for(pieces_of(run.n, BLOCK_ELEMENTS), work->matrix.threads, activation_task, &run);
 }
 
 /* mask = 1 / (1 - dropout) where the element's random number is at least `dropout`, else 0. */

@@ -9,15 +9,13 @@ static double row_weight(const struct train_run *run, size_t row)
 {
     const struct train_loss *loss = &run->loss;
     double weight = run->data.weight ? run->data.weight[row] : 1;
-    if (loss->elementwise && loss->class_weight) {
-        int64_t label = train_label(&run->data, row);
-        weight *= label >= 0 && (uint64_t)label < loss->classes ? loss->class_weight[label] : 1;
-    }
-    if (!loss->elementwise && loss->softmax.ignored) {
-        int64_t label = train_label(&run->data, row);
-        for (size_t i = 0; i < loss->softmax.ignored; i++)
-            weight = label == loss->softmax.ignore[i] ? 0 : weight;
-    }
+    if (loss->elementwise ? !loss->class_weight : !loss->softmax.ignored)
+        return weight;
+    int64_t label = train_label(&run->data, row);
+    if (loss->elementwise && label >= 0 && (uint64_t)label < loss->classes)
+        return weight * loss->class_weight[label];
+    for (size_t i = 0; !loss->elementwise && i < loss->softmax.ignored; i++)
+        weight = label == loss->softmax.ignore[i] ? 0 : weight;
     return weight;
 }
 
@@ -40,8 +38,10 @@ struct part part_of(const struct train_run *run, size_t rows, int is_first)
     return (struct part){rows, run->loss.elementwise ? rows * columns : rows, is_first};
 }
 
-double divisor_of(const struct train_loss *loss, double weight, size_t count,
-                  const struct part *part)
+/* What a part adds to what the mean of its batch divides by: `count` losses took part with the sum
+ * of weights `weight`. */
+static double divisor_of(const struct train_loss *loss, double weight, size_t count,
+                         const struct part *part)
 {
     switch (loss->divisor) {
     case TRAIN_VALID: return (double)count;
@@ -58,14 +58,19 @@ static void set_array(struct crossent_array *array, void *data, enum crossent_dt
                                      .step = (ptrdiff_t)bytes};
 }
 
-static int sigmoid_part(struct train_run *run, size_t n, const struct part *part, void *grad,
-                        struct train_sums *sums)
+/* What the loss function says of a part. */
+struct answer {
+    double loss, weight;
+    size_t count, fault;          /* fault: the row of a bad target */
+};
+
+static int sigmoid_part(struct train_run *run, size_t n, void *grad, struct answer *answer)
 {
     struct train_work *work = run->work;
     struct crossent_sigmoid call = {.function = CROSSENT_SIGMOID_CROSS_ENTROPY};
     struct crossent_sigmoid_options options = run->loss.sigmoid;
     size_t columns = run->net.layer[run->net.layers - 1].out, row = columns * work->size;
-    int weighted = run->data.weight || run->loss.class_weight;
+    int weighted = run->data.weight || run->loss.class_weight, status = CROSSENT_OK;
     call.ndim = 1;
     call.shape[0] = call.rows = n;
     call.classes = columns;
@@ -83,25 +88,23 @@ static int sigmoid_part(struct train_run *run, size_t n, const struct part *part
         call.options = &options;
     call.count = n * columns;
     call.weight = (double)call.count;
-    int status = CROSSENT_OK;
     if (call.options)
         status = crossent_weigh_sigmoid(&call);
-    double divisor = divisor_of(&run->loss, call.weight, call.count, part);
+    *answer = (struct answer){.weight = call.weight, .count = call.count};
     if (status == CROSSENT_OK)
         status = crossent_sigmoid(&call);
-    run->fault_row = status == CROSSENT_BAD_LABEL ? work->order[call.fault_element / columns] : 0;
-    sums->loss += call.total;
-    sums->divisor += divisor;
+    answer->loss = call.total;
+    answer->fault = call.fault_element / columns;
     return status;
 }
 
-static int softmax_part(struct train_run *run, size_t n, const struct part *part, void *grad,
-                        struct train_sums *sums)
+static int softmax_part(struct train_run *run, size_t n, void *grad, struct answer *answer)
 {
     struct train_work *work = run->work;
     struct crossent_softmax call = run->loss.softmax;
     size_t columns = run->net.layer[run->net.layers - 1].out, row = columns * work->size;
     size_t target = target_bytes(&run->data);
+    int status = CROSSENT_OK;
     call.ndim = 1;
     call.shape[0] = call.rows = n;
     call.classes = columns;
@@ -116,25 +119,30 @@ static int softmax_part(struct train_run *run, size_t n, const struct part *part
         set_array(&call.out, grad, run->net.dtype, work->size, row);
     if (run->data.weight)
         set_array(&call.sample_weight, work->weight, CROSSENT_F64, 0, sizeof(double));
-    call.weight = (double)n;
     call.count = n;
-    int status = CROSSENT_OK;
+    call.weight = (double)n;
     if (run->data.weight || call.class_weight)
         status = crossent_weigh(&call);
-    double divisor = divisor_of(&run->loss, call.weight, call.count, part);
+    *answer = (struct answer){.weight = call.weight, .count = call.count};
     if (status == CROSSENT_OK)
         status = crossent_softmax(&call);
-    run->fault_row = status == CROSSENT_BAD_LABEL ? work->order[call.fault_row] : 0;
-    sums->loss += call.total;
-    sums->divisor += divisor;
+    answer->loss = call.total;
+    answer->fault = call.fault_row;
     return status;
 }
 
 int part_loss(struct train_run *run, size_t n, const struct part *part, void *grad,
               struct train_sums *sums)
 {
-    return run->loss.elementwise ? sigmoid_part(run, n, part, grad, sums)
-                                 : softmax_part(run, n, part, grad, sums);
+    struct answer answer = {0};
+    int status = CROSSENT_OK;
+    if (n > 0)
+        status = run->loss.elementwise ? sigmoid_part(run, n, grad, &answer)
+                                       : softmax_part(run, n, grad, &answer);
+    run->fault_row = status == CROSSENT_BAD_LABEL ? run->work->order[answer.fault] : 0;
+    sums->loss += answer.loss;
+    sums->divisor += divisor_of(&run->loss, answer.weight, answer.count, part);
+    return status;
 }
 
 /* Element i of logits or targets. */

@@ -4,7 +4,7 @@
 
 #include "train_work.h"
 
-/* A part of a batch: its rows, how many losses they have, and whether they are the first. */
+/* A part of a batch: its rows, how many losses they have, and whether they are the first of it. */
 struct part {
     size_t rows, losses;
     int is_first;
@@ -15,13 +15,8 @@ struct part part_of(const struct train_run *run, size_t rows, int is_first);
 /* Of n rows at `order`, those that take part, to work->order; the others are never read. */
 size_t choose_rows(const struct train_run *run, const size_t *order, size_t n);
 
-/* What a part adds to what the mean of its batch divides by: `count` losses took part with the sum
- * of weights `weight`. */
-double divisor_of(const struct train_loss *loss, double weight, size_t count,
-                  const struct part *part);
-
-/* Fills in the n rows of a part that count, calls the loss and adds the sum of weighted losses, and
- * what their mean divides by, to the sums. The gradient of that sum goes to `grad`, which may be
+/* Adds to the sums: the weighted losses of the n rows of a part that count, which may be none, and
+ * what the mean divides by. The gradient of that sum of losses goes to `grad`, which may be
  * NULL. */
 int part_loss(struct train_run *run, size_t n, const struct part *part, void *grad,
               struct train_sums *sums);

@@ -26,17 +26,17 @@ static void *carve(struct arena *arena, size_t bytes)
 
 static void carve_work(struct train_work *work, const struct train_net *net, struct arena *arena)
 {
-    size_t batch = work->batch, size = work->size, widest = 0, largest = 0, blocks = 0;
+    size_t rows = work->rows, size = work->size, widest = 0, largest = 0, blocks = 0;
     work->outputs = carve(arena, net->layers * sizeof *work->outputs);
     for (size_t l = 0; l < net->layers; l++) {
         const struct train_layer *layer = &net->layer[l];
-        size_t bytes = batch * layer->out * size;
+        size_t bytes = rows * layer->out * size;
         struct outputs o = {.before = carve(arena, bytes)};
         o.after = layer->activation == TRAIN_GELU ? carve(arena, bytes) : o.before;
         o.mask = layer->dropout > 0 ? carve(arena, bytes) : NULL;
         o.next = layer->dropout > 0 ? carve(arena, bytes) : o.after;
-        o.rows = carve(arena, batch * sizeof *o.rows);
-        for (size_t r = 0; arena->base && r < batch; r++)
+        o.rows = carve(arena, rows * sizeof *o.rows);
+        for (size_t r = 0; arena->base && r < rows; r++)
             o.rows[r] = o.next + r * layer->out * size;
         if (arena->base)
             work->outputs[l] = o;
@@ -46,17 +46,17 @@ static void carve_work(struct train_work *work, const struct train_net *net, str
         blocks += pieces_of(layer->in * layer->out, BLOCK_PARAMETERS) + (layer->bias != NULL);
         blocks += layer->bias ? pieces_of(layer->out, BLOCK_PARAMETERS) : 0;
     }
-    work->x = carve(arena, batch * net->layer[0].in * size);
-    work->x_rows = carve(arena, batch * sizeof *work->x_rows);
-    work->ahead = carve(arena, batch * sizeof *work->ahead);
-    work->delta_rows = carve(arena, batch * sizeof *work->delta_rows);
-    work->delta[0] = carve(arena, batch * widest * size);
-    work->delta[1] = carve(arena, batch * widest * size);
+    work->x = carve(arena, rows * net->layer[0].in * size);
+    work->x_rows = carve(arena, rows * sizeof *work->x_rows);
+    work->ahead = carve(arena, rows * sizeof *work->ahead);
+    work->delta_rows = carve(arena, rows * sizeof *work->delta_rows);
+    work->delta[0] = carve(arena, rows * widest * size);
+    work->delta[1] = carve(arena, rows * widest * size);
     work->scratch = carve(arena, largest * size);
-    work->partial = carve(arena, batch * widest * size);
-    work->target = carve(arena, batch * larger(1, net->layer[net->layers - 1].out) * 8);
-    work->order = carve(arena, batch * sizeof *work->order);
-    work->weight = carve(arena, batch * sizeof *work->weight);
+    work->partial = carve(arena, rows * widest * size);
+    work->target = carve(arena, rows * larger(1, net->layer[net->layers - 1].out) * 8);
+    work->order = carve(arena, rows * sizeof *work->order);
+    work->weight = carve(arena, rows * sizeof *work->weight);
     work->block = carve(arena, blocks * sizeof *work->block);
     work->squares = carve(arena, blocks * sizeof *work->squares);
 }
@@ -93,7 +93,7 @@ struct train_work *train_work_new(const struct train_net *net, size_t batch)
     struct arena arena = {0};
     if (!work)
         return NULL;
-    work->batch = smaller(batch, PART_ROWS);
+    work->rows = smaller(batch, PART_ROWS);
     work->size = net->dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
     work->matrix = matrix_of(net);
     carve_work(work, net, &arena);
@@ -106,7 +106,7 @@ struct train_work *train_work_new(const struct train_net *net, size_t batch)
     carve_work(work, net, &arena);
     list_blocks(work, net);
     const struct train_layer *first = &net->layer[0];
-    work->copy_rows = net->blas.sgemm && suits_blas(&work->matrix, first, work->batch);
+    work->copy_rows = net->blas.sgemm && suits_blas(&work->matrix, first, work->rows);
     return work;
 }
 

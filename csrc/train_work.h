@@ -4,7 +4,7 @@
 
 #include "train.h"
 
-/* Outputs of a layer, batch x out. With x the product and bias: `before` = x where the slope needs
+/* Outputs of a layer, rows x out. With x the product and bias: `before` = x where the slope needs
  * it, `after` = f(x), `mask` = 0 or 1 / (1 - dropout), `next` = after * mask. Where two of them
  * hold the same numbers they are one array. */
 struct outputs {
@@ -20,16 +20,17 @@ struct block {
 };
 
 struct train_work {
-    size_t batch, blocks, parameters;
+    size_t rows;                  /* most rows of a part */
+    size_t blocks, parameters;
     struct matrix_context matrix;
     size_t size;                  /* bytes of an element */
     int copy_rows;                /* BLAS reads the first layer's rows */
     struct outputs *outputs;
     char *x, *delta[2], *scratch, *partial, *target;   /* scratch, partial: of a product */
     const void **x_rows, **ahead, **delta_rows;
-    size_t rows_ahead;            /* how many of the next batch's rows `ahead` points to */
+    size_t rows_ahead;            /* how many of the next part's rows `ahead` points to */
     size_t *order;
-    double *weight;               /* of the batch's rows */
+    double *weight;               /* of the part's rows */
     struct block *block;
     double *squares;              /* of each block's gradient */
     char *memory;

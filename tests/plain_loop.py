@@ -96,13 +96,13 @@ def sigmoid_loss(normalizer=None, pos_weight=1.0, ignore_index=None, nan_target=
     return loss
 
 
-def dropout_mask(share, weight, width, seed, batch_number, layer):
-    """Of a batch's outputs; rows without weight take no random numbers."""
+def dropout_mask(share, draws, width, seed, batch_number, layer):
+    """Of a batch's outputs; rows whose `draws` is 0 take no random numbers."""
     random = numbers(mix((first_state(~seed & MASK, batch_number) + layer) & MASK))
-    mask = np.ones((len(weight), width))
-    for row in np.flatnonzero(weight):
-        draws = np.array([next(random) >> 11 for _ in range(width)])
-        mask[row] = np.where(draws < int(share * 2**53), 0, 1 / (1 - share))
+    mask = np.ones((len(draws), width))
+    for row in np.flatnonzero(draws):
+        drawn = np.array([next(random) >> 11 for _ in range(width)])
+        mask[row] = np.where(drawn < int(share * 2**53), 0, 1 / (1 - share))
     return mask
 
 
@@ -148,9 +148,12 @@ class Update:
 
 
 def fit(layers, activations, X, y, optimizer, *, loss=None, batch_size, epochs=1, seed=0,
-        accumulate=1, weight=None, dropout=0.0, shuffle=True):  # fmt: skip
-    """Trains `layers`, a list of [weight, bias], in place; returns the mean loss of each epoch."""
+        accumulate=1, weight=None, dropout=0.0, shuffle=True, without=False):  # fmt: skip
+    """Trains `layers`, a list of [weight, bias], in place; returns the mean loss of each epoch.
+    Rows of weight 0, and those `without` a label that counts, take no part: they draw no dropout,
+    and a step of nothing else is none."""
     weight = np.ones(len(X)) if weight is None else weight
+    draws = np.where(without, 0, weight)
     loss = softmax_loss() if loss is None else loss
     update, step, means = Update(optimizer), 0, []
     for epoch in range(epochs):
@@ -164,7 +167,7 @@ def fit(layers, activations, X, y, optimizer, *, loss=None, batch_size, epochs=1
                 if dropout:
                     masks = [
                         dropout_mask(
-                            dropout, weight[rows], w.shape[1], seed, step * accumulate + k, i
+                            dropout, draws[rows], w.shape[1], seed, step * accumulate + k, i
                         )
                         for i, (w, _) in enumerate(layers[:-1])
                     ]
@@ -174,7 +177,8 @@ def fit(layers, activations, X, y, optimizer, *, loss=None, batch_size, epochs=1
                 total, divisor = total + value, divisor + part
                 grads = more if grads is None else [g + m for g, m in zip(grads, more, strict=True)]
             epoch_loss, epoch_divisor = epoch_loss + total, epoch_divisor + divisor
-            if divisor == 0:
+            of_step = np.concatenate(batches[first : first + accumulate])
+            if divisor == 0 or not draws[of_step].any():
                 continue
             norm = np.sqrt(sum((g**2).sum() for g in grads)) / divisor
             shorter = min(1, optimizer.clip / norm) if optimizer.clip else 1

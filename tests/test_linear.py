@@ -172,3 +172,26 @@ def test_arguments(change, error, message, rng):
     arguments = {"x": x, "weight": weight, "target": target, "bias": bias, **change}
     with pytest.raises(error, match=message):
         crossent.linear_cross_entropy(**arguments)
+
+
+@pytest.mark.parametrize("nonfinite", ["raise", "warn"])
+def test_rows_without_a_loss_are_named_by_their_place_in_x(nonfinite):
+    x, weight = np.ones((10, 3)), np.ones((5, 3))
+    x[7, 0] = np.inf
+    check = (
+        pytest.raises(FloatingPointError, match="the first is row 7")
+        if nonfinite == "raise"
+        else pytest.warns(RuntimeWarning, match="the first is row 7")
+    )
+    for f in (crossent.linear_cross_entropy, crossent.linear_cross_entropy_value_and_grad):
+        with check:
+            f(x, weight, np.arange(10) % 5, nonfinite=nonfinite, chunk=3,
+              sample_weight=np.arange(10) % 4)  # fmt: skip
+
+
+@pytest.mark.parametrize("chunk", [np.nan, np.inf, [1], 0, "3", 1.5])
+def test_a_chunk_is_a_whole_number(chunk):
+    with pytest.raises(ValueError, match=r"chunk is .*; expected a whole number of rows"):
+        crossent.linear_cross_entropy(
+            np.ones((2, 3)), np.ones((5, 3)), np.zeros(2, int), chunk=chunk
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import crossent
-from crossent.train import SGD, Adam, DivergenceError, Network
+from crossent.train import SGD, Adam, Cosine, DivergenceError, Network, Steps, WarmUp
 
 
 def data(rows=40, dtype=np.float32):
@@ -106,6 +106,20 @@ def test_options_of_a_network(options, message):
         ({"optimizer": "adam"}, TypeError, "optimizer is 'adam'"),
         ({"optimizer": Adam}, TypeError, r"optimizer is <class .*Adam\(\.\.\.\)"),
         ({"optimizer": SGD(schedule=lambda *a: 1.0)}, ValueError, "schedule returned shape"),
+        (
+            {"optimizer": SGD(schedule=lambda s, *_: np.where(s == 0, np.nan, 1))},
+            ValueError,
+            "learning rate of step 1 nan",
+        ),
+        ({"y": None}, TypeError, "y has dtype object"),
+        ({"validation": (data()[0], None)}, TypeError, "y has dtype object"),
+        ({"validation": (data()[0][:, :2], data()[1])}, ValueError, r"X has shape \(40, 2\)"),
+        ({"class_weight": [1.0, -1.0, 1.0]}, ValueError, "class_weight of class 1 is -1.0"),
+        ({"class_weight": {0: np.nan}}, ValueError, "class_weight of class 0 is nan"),
+        ({"class_weight": {7: 2.0}}, ValueError, "class_weight has the class 7; expected 0 <="),
+        ({"patience": 0, "validation": data()}, ValueError, "patience is 0"),
+        ({"min_delta": "x"}, ValueError, "min_delta is 'x'"),
+        ({"callback": 3}, TypeError, "callback is 3"),
     ],
 )
 def test_arguments_of_fit(change, error, message):
@@ -114,9 +128,8 @@ def test_arguments_of_fit(change, error, message):
     before = [p.copy() for p in net.parameters()]
     with pytest.raises(error, match=message):
         net.fit(arguments.pop("X"), arguments.pop("y"), **arguments)
-    if "label" not in message and "target <" not in message:
-        for p, old in zip(net.parameters(), before, strict=True):
-            np.testing.assert_array_equal(p, old)
+    for p, old in zip(net.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p, old)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +138,71 @@ def test_arguments_of_fit(change, error, message):
         (lambda: SGD(-1.0), "lr is -1.0"),
         (lambda: SGD(momentum=1.0), "momentum is 1.0"),
         (lambda: Adam(beta2=1.5), "beta2 is 1.5"),
-        (lambda: SGD(clip=0.0), "clip is 0.0"),
+        (lambda: SGD(clip=0.0), "clip is 0.0; expected a finite number, above 0"),
+        (lambda: SGD(np.inf), "lr is inf; expected a finite number, at least 0"),
+        (lambda: Adam(epsilon=np.nan), "epsilon is nan"),
+        (lambda: Adam(epsilon="x"), "epsilon is 'x'"),
+        (lambda: SGD(nesterov="x"), "nesterov is 'x'"),
+        (lambda: Steps(0), "epochs is 0"),
+        (lambda: Cosine(-1.0), "final is -1.0"),
+        (lambda: WarmUp(np.inf), "epochs is inf"),
+        (lambda: WarmUp(1, then=2), "then is 2; expected Constant"),
     ],
 )
 def test_arguments_of_optimizers(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+def test_a_call_that_fails_at_once_leaves_the_network_as_it_was():
+    X, y = data()
+    net, bad = net_of(), data()[0]
+    net.fit(X, y, loss=crossent.SoftmaxCrossEntropy(temperature=5.0))
+    bad[:] = np.nan
+    steps, probabilities = net._steps, net.predict_proba(X)
+    for call in (
+        lambda: net.fit(X, y, batch_size=0),
+        lambda: net.fit(X[:, :2], y),
+        lambda: net.fit(bad, y),
+        lambda: net.partial_fit(bad, y, loss=crossent.SoftmaxCrossEntropy(temperature=50.0)),
+    ):
+        with pytest.raises(ValueError, match=r"X|batch_size"):
+            call()
+        assert net._steps == steps
+        np.testing.assert_array_equal(net.predict_proba(X), probabilities)
+
+
+def test_ignored_labels_among_weighted_classes():
+    X, y = data()
+    y[::4] = -100
+    rest = y >= 0
+    loss = crossent.SoftmaxCrossEntropy(ignore_index=-100)
+    shared = {"class_weight": "balanced", "batch_size": 100, "shuffle": False}
+    found = net_of().fit(X, y, loss=loss, **shared).loss
+    assert found == pytest.approx(net_of().fit(X[rest], y[rest], **shared).loss, rel=1e-6)
+    assert np.isfinite(net_of().fit(X, y, loss=loss, sampling="over").loss).all()
+    with pytest.raises(IndexError, match=r"y\[0\] is -100; expected 0 <= y < 3"):
+        net_of().fit(X, y, sampling="over")
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+@pytest.mark.parametrize("call", ["fit", "backward"])
+def test_an_infinity_that_only_the_gradient_shows(activation, call, dtype):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((1100, 4)).astype(dtype), rng.integers(0, 3, 1100)
+    X[700, 2] = np.inf
+    net = Network.create([4, 8, 3], activation=activation, dtype=dtype, seed=0)
+    net.layers[0][0][2] = -1  # relu: every unit answers 0
+    options = {"batch_size": 1100, "shuffle": False} if call == "fit" else {}
+    with pytest.raises(ValueError, match=r"X\[700\] holds NaN or infinity"):
+        getattr(net, call)(X, y, **options)
+
+
+def test_a_large_finite_row_is_not_blamed():
+    X, y = np.ones((20, 3)), np.full((20, 3), 1 / 3)
+    X[4], y[9] = 1e200, np.nan
+    with pytest.raises(DivergenceError):
+        Network.create([3, 3], dtype=float, seed=0).fit(X, y, batch_size=20)
 
 
 def train_until_stopped(X, y, error, message, **options):
@@ -167,6 +239,14 @@ def test_divergence_names_the_step(dtype):
     X *= 1e18 if dtype == np.float32 else 1e150
     steps, info = train_until_stopped(X, y, DivergenceError, "is not finite", optimizer=SGD(1e30))
     assert f"of step {steps + 1} " in str(info.value)
+
+
+@pytest.mark.parametrize("call", ["fit", "evaluate", "backward"])
+def test_ignored_labels_among_probabilities(call):
+    X, y = data()
+    soft = np.eye(y.max() + 1)[y]
+    with pytest.raises(ValueError, match="ignore_index is set but target is probabilities"):
+        getattr(net_of(), call)(X, soft, loss=crossent.SoftmaxCrossEntropy(ignore_index=-1))
 
 
 def test_sampling_needs_every_class():

@@ -53,6 +53,27 @@ def test_large_batches_follow_the_plain_loop(accumulate, shuffle, output, normal
     assert_same(net, layers, 1e-11)
 
 
+@pytest.mark.parametrize("normalizer", ["weight", "valid", "batch", 300.0])
+def test_parts_without_labels_that_count(normalizer, rng):
+    X, y, _ = make_data(rng)
+    y[100:700] = -1
+    options = {
+        "ignore_index": -1, "class_weight": [1.0, 2.0, 0.5, 1.0, 3.0], "normalizer": normalizer
+    }  # fmt: skip
+    net = make_net(rng, (FEATURES, HIDDEN, OUTPUTS), dropout=0.3)
+    layers = copy_of(net)
+    shared = {"batch_size": 700, "epochs": 2, "seed": 5, "shuffle": False}
+    expected = plain_loop.fit(
+        layers, ["relu"], X, y, SGD(0.1), loss=plain_loop.softmax_loss(**options), dropout=0.3,
+        without=y == -1, **shared,
+    )  # fmt: skip
+    history = net.fit(
+        X, y, loss=crossent.SoftmaxCrossEntropy(**options), optimizer=SGD(0.1), **shared
+    )
+    np.testing.assert_allclose(history.loss, expected, rtol=1e-11)
+    assert_same(net, layers, 1e-11)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_large_batch_is_accumulated_small_ones_to_the_bit(threads, dtype, rng):
     X, y = rng.standard_normal((1024, FEATURES)).astype(dtype), rng.integers(0, OUTPUTS, 1024)
@@ -72,6 +93,27 @@ def test_more_batches_to_a_step_than_an_epoch_has(rng):
         assert net._steps == 3
     for p, expected in zip(*(net.parameters() for net in nets), strict=True):
         np.testing.assert_array_equal(p, expected)
+
+
+def test_no_two_steps_draw_the_same_dropout(rng):
+    X, y = rng.standard_normal((50, FEATURES)), rng.integers(0, OUTPUTS, 50)
+    net = make_net(rng, (FEATURES, HIDDEN, OUTPUTS), dropout=0.5)
+    history = net.fit(X, y, optimizer=SGD(1e-300), accumulate=10**30, shuffle=False, epochs=9)
+    assert len(set(history.loss)) == 9
+
+
+def test_evaluation_of_rows_without_weight(rng):
+    features, hidden = 1100, 1000  # weights of more than 4 MB: BLAS, where it is there
+    X, y = rng.standard_normal((600, features)).astype(np.float32), rng.integers(0, OUTPUTS, 600)
+    weight = np.ones(600)
+    weight[:530] = 0  # whole parts
+    net = Network.create([features, hidden, OUTPUTS], seed=0)
+    loss, accuracy = net.evaluate(X, y, sample_weight=weight)
+    assert (loss, accuracy) == (pytest.approx(net.evaluate(X[530:], y[530:])[0], rel=1e-6),
+                                net.evaluate(X[530:], y[530:])[1])  # fmt: skip
+    assert np.isnan(net.evaluate(X, y, sample_weight=np.zeros(600))[0])
+    history = net.fit(X, y, epochs=1, validation=(X, y, weight))
+    assert np.isfinite(history.val_loss[0])
 
 
 def test_a_number_as_normalizer_counts_once(rng):
@@ -110,4 +152,9 @@ def test_ctrl_c_stops_within_a_long_step():
     timer.join()
     assert net._steps == 0
     for p, expected in zip(net.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p, expected)
+    twin = Network.create([784, 128, 10], seed=0)  # what was under way leaves no trace
+    for other in (net, twin):
+        other.partial_fit(X[:100], np.arange(100) % 10, batch_size=30)
+    for p, expected in zip(net.parameters(), twin.parameters(), strict=True):
         np.testing.assert_array_equal(p, expected)

@@ -31,9 +31,10 @@ def _matrix(array, name, shape, dtype=None):
 def _chunk_rows(chunk, classes, itemsize):
     """Rows of a chunk; whole tiles of the products where they are many."""
     if chunk is not None:
-        if isinstance(chunk, (bool, str)) or int(chunk) != chunk or chunk < 1:
+        whole = isinstance(chunk, (int, float, np.number)) and not isinstance(chunk, bool)
+        if not whole or chunk != chunk // 1 or chunk < 1:
             raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None")
-        return min(int(chunk), CHUNK_ROWS)
+        return int(min(chunk, CHUNK_ROWS))
     rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // (classes * itemsize)))
     return rows - rows % 48 if rows >= 48 else rows
 
@@ -62,6 +63,8 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     if not weight.flags.c_contiguous and not weight.flags.f_contiguous:
         raise ValueError("weight is not contiguous; expected row-major or column-major order")
     classes = weight.shape[0]
+    if classes == 0:
+        raise ValueError(f"weight has shape {weight.shape}; expected at least one class")
     bias = None if bias is None else _matrix(bias, "bias", (classes,), x.dtype)
     if sample_weight is not None:
         sample_weight = _arrays.per_row(sample_weight, (rows,), "sample_weight")
@@ -72,6 +75,9 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     divisor = _core._mean_divisor(whole, target, classes, sample_weight)
     part_options = {k: v for k, v in options.items() if k not in ("normalizer", "empty")}
     part_options["reduction"] = "none" if reduction == "none" else "sum"
+    nonfinite = options.get("nonfinite", "propagate")
+    if nonfinite == "warn":
+        part_options["nonfinite"] = "propagate"
     part = _core.SoftmaxCrossEntropy(**part_options)
 
     kept = np.flatnonzero(kept)
@@ -89,6 +95,8 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
             at = kept[begin : begin + size]
             some, z = x[at], logits[: len(at)]
             layer.logits(some, z)
+            if nonfinite in ("raise", "warn"):
+                _report_logits(z, at, rows, nonfinite)
             call = {} if sample_weight is None else {"sample_weight": sample_weight[at]}
             if gradient:
                 value, _ = part.value_and_grad(z, target[at], out=z, upstream=scale, **call)
@@ -109,6 +117,22 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
         return losses, None
     dweight = np.zeros_like(weight) if layer.grad is None else layer.grad
     return losses, (dx, dweight, None if dbias is None else dbias.astype(x.dtype))
+
+
+def _report_logits(z, at, rows, nonfinite):
+    """Raises or warns where rows of logits, `at` of all, have no loss; names the first of them."""
+    with np.errstate(invalid="ignore"):
+        if np.isfinite(z.sum()):
+            return
+    bad = np.isnan(z) | (z == np.inf)
+    without_loss = np.flatnonzero(bad.any(axis=1) | (z == -np.inf).all(axis=1))
+    if without_loss.size:
+        row = without_loss[0]
+        column = int(bad[row].argmax())
+        report = _arrays.bad_logits if nonfinite == "raise" else _arrays.warn_logits
+        error = report(at[row], column, without_loss.size, (rows,))
+        if error is not None:
+            raise error
 
 
 def linear_cross_entropy(
@@ -147,8 +171,9 @@ def linear_cross_entropy(
     Notes
     -----
     Ignored rows and rows of weight 0 are left out before the product. The gradients do not depend
-    on the number of threads, nor on `chunk`. On processors without fused multiply-add the products
-    are those of SciPy's BLAS, if it is installed.
+    on the number of threads, nor those of x and weight on `chunk`; that of bias is summed in
+    double, chunk by chunk. On processors without fused multiply-add the products are those of
+    SciPy's BLAS, if it is installed.
 
     Examples
     --------

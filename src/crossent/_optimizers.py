@@ -37,12 +37,27 @@ def training_stopped(row, what, step):
     )
 
 
-def _number(name, value, low, high=np.inf):
-    if not (isinstance(value, (int, float, np.number)) and low <= value <= high):
-        raise ValueError(f"{name} is {value!r}; expected a number from {low} to {high}")
+TINY = float(np.nextafter(0, 1))  # the least number above 0
+
+
+def _number(name, value, low, high=None):
+    fits = isinstance(value, (int, float, np.number)) and low <= value < np.inf
+    if fits and (high is None or value <= high):
+        return
+    wanted = "above 0" if low == TINY else f"at least {low}"
+    wanted = f"a finite number, {wanted}" if high is None else f"a number from {low} to {high}"
+    raise ValueError(f"{name} is {value!r}; expected {wanted}")
 
 
 # ---------------------------------------------------------------- schedules
+
+
+def _check_schedule(name, schedule):
+    if not callable(schedule):
+        raise TypeError(
+            f"{name} is {schedule!r}; expected Constant(), Steps(...), Cosine(...), WarmUp(...) or "
+            "a function of (step, steps_per_epoch, steps)"
+        )
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,10 @@ class Steps:
     epochs: float
     factor: float = 0.1
 
+    def __post_init__(self):
+        _number("epochs", self.epochs, TINY)
+        _number("factor", self.factor, 0)
+
     def __call__(self, step, steps_per_epoch, steps):
         return self.factor ** np.floor(step / (self.epochs * steps_per_epoch))
 
@@ -97,6 +116,9 @@ class Cosine:
     """
 
     final: float = 0.0
+
+    def __post_init__(self):
+        _number("final", self.final, 0)
 
     def __call__(self, step, steps_per_epoch, steps):
         return self.final + (1 - self.final) * (1 + np.cos(np.pi * step / steps)) / 2
@@ -120,6 +142,10 @@ class WarmUp:
 
     epochs: float
     then: object = Constant()
+
+    def __post_init__(self):
+        _number("epochs", self.epochs, 0)
+        _check_schedule("then", self.then)
 
     def __call__(self, step, steps_per_epoch, steps):
         rise = (step + 1) / max(1.0, self.epochs * steps_per_epoch)
@@ -145,21 +171,20 @@ class _Optimizer:
     nesterov: ClassVar[bool] = False
     beta1: ClassVar[float] = 0.0
     beta2: ClassVar[float] = 0.0
-    epsilon: ClassVar[float] = 0.0
+    epsilon: ClassVar[float | None] = None
     weight_decay: ClassVar[float] = 0.0
 
     def __post_init__(self):
         for name in ("lr", "l2", "l1", "weight_decay"):
             _number(name, getattr(self, name), 0)
-        if self.clip is not None:
-            _number("clip", self.clip, np.nextafter(0, 1))
+        for name in ("clip", "epsilon"):
+            if getattr(self, name) is not None:
+                _number(name, getattr(self, name), TINY)
         for name in ("momentum", "beta1", "beta2"):
             _number(name, getattr(self, name), 0, np.nextafter(1, 0))
-        if not callable(self.schedule):
-            raise TypeError(
-                f"schedule is {self.schedule!r}; expected Constant(), Steps(...), Cosine(...), "
-                "WarmUp(...) or a function of (step, steps_per_epoch, steps)"
-            )
+        if not isinstance(self.nesterov, (bool, np.bool_)):
+            raise TypeError(f"nesterov is {self.nesterov!r}; expected True or False")
+        _check_schedule("schedule", self.schedule)
 
 
 @dataclass

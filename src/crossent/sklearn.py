@@ -1,5 +1,7 @@
 """scikit-learn estimators over the compiled loop of `crossent.train`."""
 
+import numbers
+
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
@@ -252,7 +254,7 @@ class MLPClassifier(_Classifier):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, default (100,)
+    hidden_layer_sizes : int or sequence of int, default (100,)
     activation : {"relu", "tanh", "sigmoid", "gelu", "identity"}, default "relu"
     dropout : float, 0 <= dropout < 1, default 0
     optimizer, epochs, batch_size, class_weight, label_smoothing, early_stopping,
@@ -295,7 +297,8 @@ class MLPClassifier(_Classifier):
         self.threads = threads
 
     def _hidden(self):
-        return self.hidden_layer_sizes
+        sizes = self.hidden_layer_sizes
+        return (sizes,) if isinstance(sizes, numbers.Integral) else sizes
 
     def _architecture(self):
         return {"activation": self.activation, "dropout": self.dropout}

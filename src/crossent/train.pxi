@@ -167,6 +167,8 @@ cdef class _Loop:
             self.run.data.target_dtype = dtype_of(target)
             self.run.data.target_columns = target.shape[1] if target.ndim == 2 else 0
             _loss_template(loss, self.outputs(), &self.run.loss, self.held)
+            if self.run.loss.softmax.ignored and self.run.data.target_columns:
+                raise _arrays.ignored_probabilities()
         self.run.data.weight = <double *>_address(sample_weight)
         if class_weight is not None:
             self.run.loss.class_weight = <double *>_address(class_weight)
@@ -181,16 +183,19 @@ cdef class _Loop:
         u.optimizer = TRAIN_ADAM if optimizer.moments == 2 else TRAIN_SGD
         u.l2, u.l1, u.decay = optimizer.l2, optimizer.l1, optimizer.weight_decay
         u.momentum, u.nesterov = optimizer.momentum, optimizer.nesterov
-        u.beta1, u.beta2, u.epsilon = optimizer.beta1, optimizer.beta2, optimizer.epsilon
+        u.beta1, u.beta2, u.epsilon = optimizer.beta1, optimizer.beta2, optimizer.epsilon or 0.0
         self.run.clip = INFINITY if optimizer.clip is None else optimizer.clip
         self.run.step, self.run.seed, self.run.accumulate = step, seed, accumulate
 
     def order(self, str sampling, size_t classes, uint64_t epoch, bint shuffle):
         """Draws the rows of an epoch; returns how many there are."""
         cdef train_sampling how = <train_sampling><int>SAMPLINGS.index(sampling)
-        cdef size_t length = train_order_length(&self.run.data, how, classes)
+        cdef size_t length = 0
+        cdef int status
+        with nogil:
+            status = train_order_length(&self.run.data, how, classes, &length)
+        self.check(status)
         cdef cnp.ndarray order = np.empty(length, np.uintp)
-        cdef int status = 0
         self.held["order"] = order
         self.run.order = <size_t *>cnp.PyArray_DATA(order)
         self.run.length = length
@@ -229,18 +234,14 @@ cdef class _Loop:
         return self.check(status)
 
     def evaluate(self, cnp.ndarray out):
-        """All rows, batch by batch: logits to `out` if given, loss to the sums if there is y."""
-        cdef size_t begin = 0, n, row = 0
-        cdef char *to = <char *>_address(out)
+        """All rows, part by part: logits to `out` if given, loss to the sums if there is y."""
+        cdef void *to = _address(out)
         cdef int status = 0
-        if out is not None:
-            row = cnp.PyArray_STRIDE(out, 0)
-        while begin < self.run.data.rows and status == 0:
-            n = min(self.run.batch, self.run.data.rows - begin)
+        self.run.position = 0
+        while self.run.position < self.run.data.rows and status == 0:
             with nogil:
-                status = train_evaluate(&self.run, begin, n, to + begin * row if to else NULL)
+                status = train_evaluate(&self.run, to)
             PyErr_CheckSignals()
-            begin += n
         self.check(status)
 
     def _order_of_rows(self):

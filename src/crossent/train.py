@@ -12,6 +12,7 @@ sees to that with threadpoolctl; without that package, set OPENBLAS_NUM_THREADS=
 """
 
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 EVALUATION_ROWS = 256  # a batch when nothing is learnt
+MOST_THREADS = 2**15  # more than any machine has
 
 
 # ---------------------------------------------------------------- arguments
@@ -139,7 +141,9 @@ def _chunks(X, features, dtype):
         name = "X" if chunk is X else f"X[{i}]"
         if chunk.ndim != 2 or chunk.shape[1] != features:
             raise ValueError(f"{name} has shape {chunk.shape}; expected (rows, {features})")
-        if chunk.dtype != dtype or not chunk.dtype.isnative or not chunk.flags.aligned:
+        if not chunk.flags.aligned:
+            raise ValueError(f"{name} is not aligned; expected an aligned array: {name}.copy()")
+        if chunk.dtype != dtype or not chunk.dtype.isnative:
             raise TypeError(
                 f"{name} has dtype {chunk.dtype}; expected that of the weights, {dtype}: "
                 f"{name}.astype(np.{dtype})"
@@ -185,22 +189,26 @@ def _row_weights(sample_weight, rows):
     return weight
 
 
-def _labels(target, classes, why):
-    """The class indices of a target of hard labels."""
+def _labels(target, classes, why, ignored=None):
+    """The class indices of a target of hard labels, without those that are ignored."""
     if target.dtype.kind == "f" or (target.ndim == 2 and target.shape[1] != 1):
         raise ValueError(f"{why} needs class indices; y has shape {target.shape}, {target.dtype}")
     labels = target.reshape(-1)
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        row = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+    bad = (labels < 0) | (labels >= classes)
+    if ignored is not None:
+        left_out = np.isin(labels, ignored)
+        bad &= ~left_out
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
         raise IndexError(f"y[{row}] is {labels[row]}; expected 0 <= y < {classes}")
-    return labels
+    return labels if ignored is None else labels[~left_out]
 
 
-def _class_weights(class_weight, target, classes):
+def _class_weights(class_weight, target, classes, ignored=None):
     """One weight a class: "balanced" is rows / (classes * rows of the class)."""
     if class_weight is None:
         return None
-    labels = _labels(target, classes, "class_weight")
+    labels = _labels(target, classes, "class_weight", ignored)
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ValueError(
@@ -210,18 +218,28 @@ def _class_weights(class_weight, target, classes):
         counts = np.bincount(labels, minlength=classes)
         return len(labels) / (classes * np.maximum(counts, 1.0))
     if isinstance(class_weight, dict):
-        return np.array([class_weight.get(c, 1.0) for c in range(classes)], np.float64)
+        unknown = [key for key in class_weight if key not in range(classes)]
+        if unknown:
+            raise ValueError(
+                f"class_weight has the class {unknown[0]!r}; expected 0 <= class < {classes}"
+            )
+        class_weight = [class_weight.get(c, 1.0) for c in range(classes)]
     weights = np.ascontiguousarray(class_weight, np.float64)
     if weights.shape != (classes,):
         raise ValueError(f"class_weight has shape {weights.shape}; expected ({classes},)")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if bad.size:
+        raise ValueError(
+            f"class_weight of class {bad[0]} is {weights[bad[0]]}; expected a finite number >= 0"
+        )
     return weights
 
 
 def _zeros(shape, dtype, place=0, beside=None):
     """Zeros that begin with a cache line, which NumPy's own arrays seldom do: a step is some 3 %
-    faster where no register is read from two. They begin `place` quarters of a page after where the
-    array `beside` does: an update that reads one array a line ahead of what it has just written to
-    another, as the last bits of the addresses tell, takes a quarter longer."""
+    faster where no register is read from two; and `place` quarters of a page after `beside`, but
+    for whole pages. A load waits for a recent store to an address with the same last 12 bits, which
+    costs Adam a quarter of its time."""
     line, page, size = 64, 4096, int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.zeros(size + page, np.uint8)
     at = 0 if beside is None else beside.ctypes.data // line * line
@@ -262,7 +280,7 @@ class Network:
     """
 
     def __init__(self, layers, *, activation="relu", dropout=0.0, output=None):
-        self.layers = _layer_list(layers)
+        self.layers = _layer_list(list(layers))
         hidden = len(self.layers) - 1
         self.activations = _per_layer(
             "activation", activation, hidden, lambda v: _choice("activation", v, _core.ACTIVATIONS)
@@ -360,22 +378,26 @@ class Network:
             )
             layers.append((*pair, name, share if dropout else 0.0, grads, kept))
         threads = _core.get_num_threads() if threads is None else _whole("threads", threads, 1)
+        threads = min(threads, MOST_THREADS)
         loop = _core._Loop(layers, batch, threads)
         return loop, loop.prepare(), [layer[4] for layer in layers]
 
-    def _bind(self, loop, X, y=None, loss=None, sample_weight=None, class_weight=None):
+    def _bind(self, loop, X, y=..., loss=None, sample_weight=None, class_weight=None):
+        """`y` is ... where no loss is wanted."""
         chunks, rows = _chunks(X, self.features, self.dtype)
-        target = None
-        if y is not None:
+        target = ignored = None
+        if y is not ...:
             target = _target(y, rows, self.outputs, self.dtype, self.output == "sigmoid")
             loss = self._loss(loss)
+            if self.output == "softmax":
+                ignored = _core._ignored_labels(loss)
         classes = max(2, self.outputs)
         loop.bind(
             chunks,
             target,
             _row_weights(sample_weight, rows),
             loss,
-            _class_weights(class_weight, target, classes),
+            _class_weights(class_weight, target, classes, ignored),
         )
         return target, rows
 
@@ -439,6 +461,7 @@ class Network:
         -------
         loss, accuracy : float
             In nats, without penalties; the share of rows (of answers, for a sigmoid) that is right.
+            A number as the loss's `normalizer` divides the sum over all rows.
         """
         loop, blas, _ = self._loop(EVALUATION_ROWS, threads)
         self._bind(loop, X, y, loss, sample_weight)
@@ -544,17 +567,25 @@ class Network:
         DivergenceError
             If the loss is no longer finite.
         KeyboardInterrupt
-            Ctrl-C stops between two steps, within 0.1 s and a step. As after every error, the
+            Ctrl-C stops within 0.1 s and a batch, or a part of 512 rows of a larger one; the order
+            of an epoch is drawn first (0.3 s for 10 million rows). As after every error, the
             parameters are those after the last whole step.
         """
-        self._forget()
         epochs = _whole("epochs", epochs, 0)
+        if patience is not None:
+            patience = _whole("patience", patience, 1)
+        if not isinstance(min_delta, (int, float, np.number)) or not min_delta < np.inf:
+            raise ValueError(f"min_delta is {min_delta!r}; expected a number")
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback is {callback!r}; expected a function of (network, history)")
+        self._check_validation(validation, patience)
+        optimizer = Adam() if optimizer is None else optimizer
         options = {
             "loss": loss, "batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last,
             "accumulate": accumulate, "sample_weight": sample_weight,
             "class_weight": class_weight, "sampling": sampling, "seed": seed, "threads": threads,
         }  # fmt: skip
-        with self._training(X, y, Adam() if optimizer is None else optimizer, **options) as epoch:
+        with self._training(X, y, optimizer, afresh=True, **options) as epoch:
             return self._epochs_of(
                 epoch, epochs, loss, validation, patience, min_delta, threads, progress, callback
             )
@@ -580,70 +611,103 @@ class Network:
     def _training(
         self, X, y, optimizer, *, loss=None, batch_size=64, shuffle=True, drop_last=False,
         accumulate=1, sample_weight=None, class_weight=None, sampling="all", seed=0, threads=None,
+        afresh=False,
     ):  # fmt: skip
-        """Yields the function that trains one epoch."""
+        """Yields the function that trains one epoch. Before the first step is done no state of the
+        network changes, whatever happens."""
         _choice("sampling", sampling, _core.SAMPLINGS)
         seed, accumulate = _whole("seed", seed, 0), _whole("accumulate", accumulate, 1)
         if isinstance(optimizer, type) or not hasattr(optimizer, "moments"):
             raise TypeError(
                 f"optimizer is {optimizer!r}; expected SGD(...), Adam(...) or AdamW(...)"
             )
-        X, rows = _chunks(X, self.features, self.dtype)
-        if rows == 0:
-            raise ValueError("X has no rows; expected at least one")
-        batch = min(_whole("batch_size", batch_size, 1), rows)
-        loop, blas, _ = self._loop(batch, threads, optimizer.moments, True, True)
-        target, _ = self._bind(loop, X, y, loss, sample_weight, class_weight)
-        classes = max(2, self.outputs)
-        if sampling != "all":
-            _labels(target, classes, f"sampling={sampling!r}")
-        loop.optimize(optimizer, self._steps, seed % 2**64, min(accumulate, 2**62))
-        self._scaling = _core._scaling_of(self._loss(loss))
+        before = self._moments, self._steps, self._epochs, self._scaling
+        if afresh:
+            self._forget()
+        first = self._steps
+        try:
+            X, rows = _chunks(X, self.features, self.dtype)
+            if rows == 0:
+                raise ValueError("X has no rows; expected at least one")
+            batch = min(_whole("batch_size", batch_size, 1), rows)
+            loop, blas, _ = self._loop(batch, threads, optimizer.moments, True, True)
+            target, _ = self._bind(loop, X, y, loss, sample_weight, class_weight)
+            classes = max(2, self.outputs)
+            if sampling != "all":
+                wanted = self._loss(loss)
+                ignored = _core._ignored_labels(wanted) if self.output == "softmax" else None
+                _labels(target, classes, f"sampling={sampling!r}", ignored)
+            # More batches than an epoch has; the product with the number of steps is below 2^64.
+            loop.optimize(optimizer, self._steps, seed % 2**64, min(accumulate, 2**40))
+            shape = sampling, classes, shuffle, drop_last, batch, accumulate
+            with one_blas_thread(blas):
+                yield partial(self._epoch, loop, optimizer, _core._scaling_of(self._loss(loss)),
+                              *shape)  # fmt: skip
+        except BaseException:
+            if self._steps == first:
+                self._moments, self._steps, self._epochs, self._scaling = before
+            raise
 
-        def epoch(history, epochs, bar):
-            clock = perf_counter()
-            length = loop.order(sampling, classes, self._epochs, shuffle)
-            if length == 0:
-                raise ValueError(
-                    f"sampling={sampling!r} needs rows of every class; y has none of some"
-                )
-            if drop_last and length >= batch:
-                length -= length % batch
-            steps = -(-length // (batch * accumulate))
-            done = self._epochs * steps
-            factors = optimizer.schedule(np.arange(done, done + steps), steps, epochs * steps)
-            rates = np.array(optimizer.lr * np.asarray(factors), np.float64)
-            if rates.shape != (steps,):
-                raise ValueError(
-                    f"schedule returned shape {rates.shape}; expected one factor a step, ({steps},)"
-                )
-            try:
-                loop.epoch(rates, length, bar)
-            finally:
-                self._steps = loop.step
-            self._epochs += 1
-            history.loss.append(loop.mean_loss)
-            history.accuracy.append(loop.accuracy)
-            history.lr.append(float(rates[-1]))
-            history.seconds.append(perf_counter() - clock)
-            return length
+    def _epoch(self, loop, optimizer, scaling, sampling, classes, shuffle, drop_last, batch,
+               accumulate, history, epochs, bar):  # fmt: skip
+        clock, first = perf_counter(), self._steps
+        length = loop.order(sampling, classes, self._epochs, shuffle)
+        if length == 0:
+            raise ValueError(f"sampling={sampling!r} needs rows of every class; y has none of some")
+        if drop_last and length >= batch:
+            length -= length % batch
+        rates = self._rates(optimizer, -(-length // (batch * accumulate)), epochs)
+        try:
+            loop.epoch(rates, length, bar)
+        finally:
+            self._steps = loop.step
+            if self._steps > first:
+                self._scaling = scaling
+        self._epochs += 1
+        history.loss.append(loop.mean_loss)
+        history.accuracy.append(loop.accuracy)
+        history.lr.append(float(rates[-1]))
+        history.seconds.append(perf_counter() - clock)
+        return length
 
-        with one_blas_thread(blas):
-            yield epoch
+    def _rates(self, optimizer, steps, epochs):
+        """The learning rate of each of an epoch's steps."""
+        done = self._epochs * steps
+        factors = optimizer.schedule(np.arange(done, done + steps), steps, epochs * steps)
+        rates = np.array(optimizer.lr * np.asarray(factors), np.float64)
+        if rates.shape != (steps,):
+            raise ValueError(
+                f"schedule returned shape {rates.shape}; expected one factor a step, ({steps},)"
+            )
+        bad = np.flatnonzero(~np.isfinite(rates))
+        if bad.size:
+            raise ValueError(
+                f"schedule makes the learning rate of step {done + bad[0] + 1} {rates[bad[0]]}; "
+                "expected finite numbers"
+            )
+        return rates
+
+    def _check_validation(self, validation, patience):
+        """Before anything is trained."""
+        if validation is None:
+            if patience is not None:
+                raise ValueError("patience needs validation=(X, y); found None")
+            return
+        if not isinstance(validation, (tuple, list)):
+            raise TypeError(
+                f"validation is {validation!r}; expected data: (X, y) or (X, y, sample_weight)"
+            )
+        if len(validation) not in (2, 3):
+            raise ValueError(
+                f"validation has {len(validation)} parts; expected (X, y) or (X, y, sample_weight)"
+            )
+        _, rows = _chunks(validation[0], self.features, self.dtype)
+        _target(validation[1], rows, self.outputs, self.dtype, self.output == "sigmoid")
+        _row_weights(validation[2] if len(validation) == 3 else None, rows)
 
     def _epochs_of(
         self, epoch, epochs, loss, validation, patience, min_delta, threads, progress, callback
     ):
-        if patience is not None and validation is None:
-            raise ValueError("patience needs validation=(X, y); found None")
-        if validation is not None and not isinstance(validation, (tuple, list)):
-            raise TypeError(
-                f"validation is {validation!r}; expected data: (X, y) or (X, y, sample_weight)"
-            )
-        if validation is not None and len(validation) not in (2, 3):
-            raise ValueError(
-                f"validation has {len(validation)} parts; expected (X, y) or (X, y, sample_weight)"
-            )
         history, best, waited = History(), None, 0
         with _progress_bar(progress, epochs) as bar:
             for number in range(epochs):

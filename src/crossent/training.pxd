@@ -112,7 +112,7 @@ cdef extern from "train.h" nogil:
         uint64_t seed, step
         const double *rates
         size_t *order
-        size_t length, position, done
+        size_t length, position, done, kept
         train_sums sums, of_step
         size_t fault_row
         train_work *work
@@ -121,7 +121,8 @@ cdef extern from "train.h" nogil:
     void train_work_free(train_work *work)
     int train_suits_blas(const train_net *net, size_t batch)
     int train_batches(train_run *run, double seconds)
-    int train_evaluate(train_run *run, size_t begin, size_t n, void *out)
-    size_t train_order_length(const train_data *data, train_sampling sampling, size_t classes)
+    int train_evaluate(train_run *run, void *out)
+    int train_order_length(const train_data *data, train_sampling sampling, size_t classes,
+                           size_t *length)
     int train_order(size_t *order, size_t length, const train_data *data, train_sampling sampling,
                     size_t classes, uint64_t seed, uint64_t epoch, int shuffle)
