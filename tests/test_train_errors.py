@@ -198,6 +198,14 @@ def test_an_infinity_that_only_the_gradient_shows(activation, call, dtype):
         getattr(net, call)(X, y, **options)
 
 
+def test_parameters_that_have_become_read_only():
+    X, y = data()
+    net = net_of()
+    net.layers[0][0].flags.writeable = False
+    with pytest.raises(ValueError, match="the weight of layer 0 is read-only"):
+        net.fit(X, y)
+
+
 def test_a_large_finite_row_is_not_blamed():
     X, y = np.ones((20, 3)), np.full((20, 3), 1 / 3)
     X[4], y[9] = 1e200, np.nan

@@ -593,6 +593,8 @@ class Network:
     def partial_fit(self, X, y, *, optimizer=None, **options):
         """One epoch that goes on where the last call ended: moments, steps and epochs are kept.
 
+        So let the optimiser be of the same kind, with other numbers if you like.
+
         Parameters and errors are those of `fit`, without `epochs`, `validation`, `patience`,
         `progress` and `callback`. A schedule sees the epochs done so far as its end.
 
@@ -621,6 +623,7 @@ class Network:
             raise TypeError(
                 f"optimizer is {optimizer!r}; expected SGD(...), Adam(...) or AdamW(...)"
             )
+        _layer_list(self.layers)  # nobody made one read-only meanwhile
         before = self._moments, self._steps, self._epochs, self._scaling
         if afresh:
             self._forget()
