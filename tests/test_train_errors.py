@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -263,26 +264,33 @@ def test_sampling_needs_every_class():
         net_of().fit(X, np.minimum(y, 1), sampling="over")
 
 
-def test_ctrl_c_stops_between_two_steps():
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((20000, 100)).astype(np.float32), rng.integers(0, 10, 20000)
-    net = Network.create([100, 64, 10], seed=0)
+@contextmanager
+def stopped_by_ctrl_c(seconds):
+    """Presses Ctrl-C after so many seconds, which must end the block within 0.2."""
     pressed = []
 
     def press():
         pressed.append(time.perf_counter())
         os.kill(os.getpid(), signal.SIGINT)
 
-    timer = threading.Timer(0.5, press)
+    timer = threading.Timer(seconds, press)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and & ignore it
     try:
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            net.fit(X, y, epochs=10**6, threads=1)
+            yield
     finally:
         signal.signal(signal.SIGINT, before)
     assert time.perf_counter() - pressed[0] < 0.2
     timer.join()
+
+
+def test_ctrl_c_stops_between_two_steps():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20000, 100)).astype(np.float32), rng.integers(0, 10, 20000)
+    net = Network.create([100, 64, 10], seed=0)
+    with stopped_by_ctrl_c(0.5):
+        net.fit(X, y, epochs=10**6, threads=1)
     steps, per_epoch = net._steps, -(-20000 // 64)
     assert steps > 0
     # The same steps once more: whole epochs, and of the last one the rows in its order.

@@ -1,10 +1,5 @@
 """Batches larger than what the loop does at a time, which is 512 rows."""
 
-import os
-import signal
-import threading
-import time
-
 import numpy as np
 import pytest
 
@@ -13,6 +8,7 @@ from crossent.train import SGD, Adam, Network
 
 from . import plain_loop
 from .test_train import assert_same, copy_of, make_net
+from .test_train_errors import stopped_by_ctrl_c
 
 ROWS, FEATURES, HIDDEN, OUTPUTS = 1300, 7, 19, 5  # batches of 700 and 600 rows, two parts each
 
@@ -134,22 +130,8 @@ def test_ctrl_c_stops_within_a_long_step():
     X = np.broadcast_to(np.linspace(-1, 1, 784, dtype=np.float32), (rows, 784))
     net = Network.create([784, 128, 10], seed=0)
     before = [p.copy() for p in net.parameters()]
-    pressed = []
-
-    def press():
-        pressed.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(0.3, press)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and & ignore it
-    try:
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            net.fit(X, np.zeros(rows, np.int8), batch_size=rows, epochs=10, threads=1)
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert time.perf_counter() - pressed[0] < 0.2
-    timer.join()
+    with stopped_by_ctrl_c(0.3):
+        net.fit(X, np.zeros(rows, np.int8), batch_size=rows, epochs=10, threads=1)
     assert net._steps == 0
     for p, expected in zip(net.parameters(), before, strict=True):
         np.testing.assert_array_equal(p, expected)
