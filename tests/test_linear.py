@@ -195,3 +195,12 @@ def test_a_chunk_is_a_whole_number(chunk):
         crossent.linear_cross_entropy(
             np.ones((2, 3)), np.ones((5, 3)), np.zeros(2, int), chunk=chunk
         )
+
+
+def test_a_softcap_makes_an_infinite_logit_finite():
+    x, weight = np.ones((4, 3)), np.ones((5, 3))
+    x[2] = np.inf
+    options = {"softcap": 5.0, "nonfinite": "raise"}
+    whole = crossent.softmax_cross_entropy(x @ weight.T, np.arange(4), **options)
+    found = crossent.linear_cross_entropy(x, weight, np.arange(4), chunk=3, **options)
+    assert found == pytest.approx(whole, rel=1e-14)

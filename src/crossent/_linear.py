@@ -75,9 +75,6 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     divisor = _core._mean_divisor(whole, target, classes, sample_weight)
     part_options = {k: v for k, v in options.items() if k not in ("normalizer", "empty")}
     part_options["reduction"] = "none" if reduction == "none" else "sum"
-    nonfinite = options.get("nonfinite", "propagate")
-    if nonfinite == "warn":
-        part_options["nonfinite"] = "propagate"
     part = _core.SoftmaxCrossEntropy(**part_options)
 
     kept = np.flatnonzero(kept)
@@ -95,8 +92,7 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
             at = kept[begin : begin + size]
             some, z = x[at], logits[: len(at)]
             layer.logits(some, z)
-            if nonfinite in ("raise", "warn"):
-                _report_logits(z, at, rows, nonfinite)
+            _core._name_rows(part, at, rows)
             call = {} if sample_weight is None else {"sample_weight": sample_weight[at]}
             if gradient:
                 value, _ = part.value_and_grad(z, target[at], out=z, upstream=scale, **call)
@@ -117,22 +113,6 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
         return losses, None
     dweight = np.zeros_like(weight) if layer.grad is None else layer.grad
     return losses, (dx, dweight, None if dbias is None else dbias.astype(x.dtype))
-
-
-def _report_logits(z, at, rows, nonfinite):
-    """Raises or warns where rows of logits, `at` of all, have no loss; names the first of them."""
-    with np.errstate(invalid="ignore"):
-        if np.isfinite(z.sum()):
-            return
-    bad = np.isnan(z) | (z == np.inf)
-    without_loss = np.flatnonzero(bad.any(axis=1) | (z == -np.inf).all(axis=1))
-    if without_loss.size:
-        row = without_loss[0]
-        column = int(bad[row].argmax())
-        report = _arrays.bad_logits if nonfinite == "raise" else _arrays.warn_logits
-        error = report(at[row], column, without_loss.size, (rows,))
-        if error is not None:
-            raise error
 
 
 def linear_cross_entropy(

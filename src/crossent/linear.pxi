@@ -62,6 +62,11 @@ def _mean_divisor(SoftmaxCrossEntropy loss, cnp.ndarray target, Py_ssize_t class
     return loss.weigh(&call, target, None)
 
 
+def _name_rows(SoftmaxCrossEntropy loss, cnp.ndarray numbers, Py_ssize_t rows):
+    """The next call's rows are those `numbers` of `rows`, for its messages."""
+    loss._row_numbers, loss._all_rows = numbers, (rows,)
+
+
 def _ignored_labels(SoftmaxCrossEntropy loss):
     return loss._ignore
 

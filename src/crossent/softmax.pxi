@@ -126,6 +126,7 @@ threads
     cdef crossent_softmax _template
     cdef object _class_weight
     cdef object _ignore
+    cdef object _row_numbers, _all_rows      # what messages call the rows, or None
     cdef object _alpha
     cdef object _class_mask
     cdef dict _spread
@@ -253,6 +254,8 @@ threads
 
     cdef int finish(self, int status, crossent_softmax *call, cnp.ndarray y,
                     object rows_shape) except -1:
+        if status == CROSSENT_BAD_LOGITS and self._row_numbers is not None:
+            call.fault_row, rows_shape = self._row_numbers[call.fault_row], self._all_rows
         if status == CROSSENT_BAD_LOGITS and self._nonfinite == 3:
             _arrays.warn_logits(call.fault_row, call.fault_column, call.faults, rows_shape)
             return 0

@@ -106,7 +106,7 @@ cdef class _Loop:
         free(self.run.net.layer)
         free(self.chunks)
 
-    def __init__(self, list layers, size_t batch, int threads):
+    def __init__(self, list layers, size_t batch, threads):
         cdef size_t l
         cdef train_layer *layer
         self.held = {"layers": layers}
@@ -115,7 +115,7 @@ cdef class _Loop:
         if self.run.net.layer == NULL:
             raise MemoryError("crossent: no memory for the layers")
         self.run.net.dtype = dtype_of(layers[0][0])
-        self.run.net.threads = threads
+        self.run.net.threads = parse_threads(threads)
         self.run.batch = batch
         self.run.accumulate = 1
         self.run.clip = INFINITY

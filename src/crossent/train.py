@@ -12,12 +12,11 @@ sees to that with threadpoolctl; without that package, set OPENBLAS_NUM_THREADS=
 """
 
 from contextlib import contextmanager
-from functools import partial
 from time import perf_counter
 
 import numpy as np
 
-from . import _core
+from . import _arrays, _core
 from ._blas import one_blas_thread
 from ._optimizers import (
     SGD,
@@ -45,7 +44,6 @@ __all__ = [
 ]
 
 EVALUATION_ROWS = 256  # a batch when nothing is learnt
-MOST_THREADS = 2**15  # more than any machine has
 
 
 # ---------------------------------------------------------------- arguments
@@ -224,14 +222,9 @@ def _class_weights(class_weight, target, classes, ignored=None):
                 f"class_weight has the class {unknown[0]!r}; expected 0 <= class < {classes}"
             )
         class_weight = [class_weight.get(c, 1.0) for c in range(classes)]
-    weights = np.ascontiguousarray(class_weight, np.float64)
+    weights = _arrays.vector(class_weight, "class_weight")
     if weights.shape != (classes,):
         raise ValueError(f"class_weight has shape {weights.shape}; expected ({classes},)")
-    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
-    if bad.size:
-        raise ValueError(
-            f"class_weight of class {bad[0]} is {weights[bad[0]]}; expected a finite number >= 0"
-        )
     return weights
 
 
@@ -377,8 +370,7 @@ class Network:
                 for j, p in enumerate(pair)
             )
             layers.append((*pair, name, share if dropout else 0.0, grads, kept))
-        threads = _core.get_num_threads() if threads is None else _whole("threads", threads, 1)
-        threads = min(threads, MOST_THREADS)
+        threads = _core.get_num_threads() if threads is None else threads
         loop = _core._Loop(layers, batch, threads)
         return loop, loop.prepare(), [layer[4] for layer in layers]
 
@@ -389,8 +381,7 @@ class Network:
         if y is not ...:
             target = _target(y, rows, self.outputs, self.dtype, self.output == "sigmoid")
             loss = self._loss(loss)
-            if self.output == "softmax":
-                ignored = _core._ignored_labels(loss)
+            ignored = self._ignored(loss)
         classes = max(2, self.outputs)
         loop.bind(
             chunks,
@@ -400,6 +391,10 @@ class Network:
             _class_weights(class_weight, target, classes, ignored),
         )
         return target, rows
+
+    def _ignored(self, loss):
+        """The labels that take no part, or None."""
+        return _core._ignored_labels(loss) if self.output == "softmax" else None
 
     def _loss(self, loss):
         wanted = (
@@ -585,7 +580,7 @@ class Network:
             "accumulate": accumulate, "sample_weight": sample_weight,
             "class_weight": class_weight, "sampling": sampling, "seed": seed, "threads": threads,
         }  # fmt: skip
-        with self._training(X, y, optimizer, afresh=True, **options) as epoch:
+        with self._training(True, X, y, optimizer, **options) as epoch:
             return self._epochs_of(
                 epoch, epochs, loss, validation, patience, min_delta, threads, progress, callback
             )
@@ -604,16 +599,15 @@ class Network:
             Of this epoch.
         """
         optimizer = Adam() if optimizer is None else optimizer
-        with self._training(X, y, optimizer, **options) as epoch:
+        with self._training(False, X, y, optimizer, **options) as epoch:
             history = History()
             epoch(history, self._epochs + 1, None)
             return history
 
     @contextmanager
     def _training(
-        self, X, y, optimizer, *, loss=None, batch_size=64, shuffle=True, drop_last=False,
+        self, afresh, X, y, optimizer, *, loss=None, batch_size=64, shuffle=True, drop_last=False,
         accumulate=1, sample_weight=None, class_weight=None, sampling="all", seed=0, threads=None,
-        afresh=False,
     ):  # fmt: skip
         """Yields the function that trains one epoch. Before the first step is done no state of the
         network changes, whatever happens."""
@@ -624,54 +618,52 @@ class Network:
                 f"optimizer is {optimizer!r}; expected SGD(...), Adam(...) or AdamW(...)"
             )
         _layer_list(self.layers)  # nobody made one read-only meanwhile
+        X, rows = _chunks(X, self.features, self.dtype)
+        if rows == 0:
+            raise ValueError("X has no rows; expected at least one")
+        batch, loss = min(_whole("batch_size", batch_size, 1), rows), self._loss(loss)
         before = self._moments, self._steps, self._epochs, self._scaling
         if afresh:
             self._forget()
         first = self._steps
+
+        def epoch(history, epochs, bar):
+            clock = perf_counter()
+            length = loop.order(sampling, classes, self._epochs, shuffle)
+            if length == 0:
+                raise ValueError(
+                    f"sampling={sampling!r} needs rows of every class; y has none of some"
+                )
+            if drop_last and length >= batch:
+                length -= length % batch
+            rates = self._rates(optimizer, -(-length // (batch * accumulate)), epochs)
+            try:
+                loop.epoch(rates, length, bar)
+            finally:
+                self._steps = loop.step
+                if self._steps > first:
+                    self._scaling = _core._scaling_of(loss)
+            self._epochs += 1
+            history.loss.append(loop.mean_loss)
+            history.accuracy.append(loop.accuracy)
+            history.lr.append(float(rates[-1]))
+            history.seconds.append(perf_counter() - clock)
+            return length
+
         try:
-            X, rows = _chunks(X, self.features, self.dtype)
-            if rows == 0:
-                raise ValueError("X has no rows; expected at least one")
-            batch = min(_whole("batch_size", batch_size, 1), rows)
             loop, blas, _ = self._loop(batch, threads, optimizer.moments, True, True)
             target, _ = self._bind(loop, X, y, loss, sample_weight, class_weight)
             classes = max(2, self.outputs)
             if sampling != "all":
-                wanted = self._loss(loss)
-                ignored = _core._ignored_labels(wanted) if self.output == "softmax" else None
-                _labels(target, classes, f"sampling={sampling!r}", ignored)
+                _labels(target, classes, f"sampling={sampling!r}", self._ignored(loss))
             # More batches than an epoch has; the product with the number of steps is below 2^64.
             loop.optimize(optimizer, self._steps, seed % 2**64, min(accumulate, 2**40))
-            shape = sampling, classes, shuffle, drop_last, batch, accumulate
             with one_blas_thread(blas):
-                yield partial(self._epoch, loop, optimizer, _core._scaling_of(self._loss(loss)),
-                              *shape)  # fmt: skip
+                yield epoch
         except BaseException:
             if self._steps == first:
                 self._moments, self._steps, self._epochs, self._scaling = before
             raise
-
-    def _epoch(self, loop, optimizer, scaling, sampling, classes, shuffle, drop_last, batch,
-               accumulate, history, epochs, bar):  # fmt: skip
-        clock, first = perf_counter(), self._steps
-        length = loop.order(sampling, classes, self._epochs, shuffle)
-        if length == 0:
-            raise ValueError(f"sampling={sampling!r} needs rows of every class; y has none of some")
-        if drop_last and length >= batch:
-            length -= length % batch
-        rates = self._rates(optimizer, -(-length // (batch * accumulate)), epochs)
-        try:
-            loop.epoch(rates, length, bar)
-        finally:
-            self._steps = loop.step
-            if self._steps > first:
-                self._scaling = scaling
-        self._epochs += 1
-        history.loss.append(loop.mean_loss)
-        history.accuracy.append(loop.accuracy)
-        history.lr.append(float(rates[-1]))
-        history.seconds.append(perf_counter() - clock)
-        return length
 
     def _rates(self, optimizer, steps, epochs):
         """The learning rate of each of an epoch's steps."""
