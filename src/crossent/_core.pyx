@@ -5,7 +5,7 @@
 a) Every argument is checked here, once; the core trusts what it is given.
 b) Hot paths work on NumPy's C API. A typed memoryview would cost more than a small call.
 c) A call's status becomes an exception in one function, `check`.
-d) Whatever does not fit the hot path (array-likes, foreign byte order) is converted by `_arrays.py`
+d) Whatever does not fit the hot path (array-likes, foreign byte order) is converted by `_check.py`
    and comes back through the same door.
 """
 cimport cython
@@ -16,11 +16,9 @@ from libc.string cimport memset
 
 from crossent.crossent cimport *
 
-import operator
-
 import numpy as np
 
-from . import _arrays
+from . import _check, _errors
 
 cnp.import_array()
 

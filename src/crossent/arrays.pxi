@@ -17,7 +17,7 @@ cdef inline object real_array(object value, str name):
         if (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE) \
                 and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
             return value
-    return _arrays.as_real(value, name)
+    return _check.real(name, value)
 
 
 cdef inline object floating_array(object value, str name):
@@ -28,7 +28,7 @@ cdef inline object floating_array(object value, str name):
         if (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE or kind == NPY_HALF) \
                 and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
             return value
-    return _arrays.as_floating(value, name)
+    return _check.floating(name, value)
 
 
 cdef object empty_of(cnp.ndarray array, object shape):
@@ -120,6 +120,14 @@ cdef inline void extent(cnp.ndarray array, char **low, char **high) noexcept:
             high[0] += span
 
 
+cdef int _refuse_overlap(object out, object other, str name) except -1:
+    """Their extents meet: do they share an element?"""
+    if np.shares_memory(out, other):
+        raise ValueError(f"out overlaps {name} in memory; expected an array of its own"
+                         + (", or the logits themselves" if name == "logits" else ""))
+    return 0
+
+
 cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name) except -1:
     cdef char *low_a = NULL
     cdef char *high_a = NULL
@@ -128,7 +136,7 @@ cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name) except -1:
     extent(out, &low_a, &high_a)
     extent(other, &low_b, &high_b)
     if low_a < high_b and low_b < high_a:
-        _arrays.overlap(out, other, name)
+        _refuse_overlap(out, other, name)
     return 0
 
 

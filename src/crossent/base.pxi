@@ -8,62 +8,21 @@ cdef enum:
 CALL_OPTIONS = frozenset(("sample_weight", "class_mask", "upstream", "accumulate", "return_aux"))
 
 
-cdef int one_of(str name, object value, tuple names) except -1:
-    """Position of a named value among those allowed."""
-    if isinstance(value, str) and value in names:
-        return names.index(value)
-    raise ValueError(f"{name} is {value!r}; expected {', '.join(map(repr, names))}")
-
-
-cdef double number(str name, object value, double low, double high) except? -1:
-    """A real number between two bounds."""
-    cdef double x
-    try:
-        x = value
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}; expected a number") from None
-    if not low <= x <= high:
-        raise ValueError(f"{name} is {value}; expected {low:g} <= {name} <= {high:g}")
-    return x
-
-
-cdef long long whole(str name, object value, long long low, long long high) except? -1:
-    """A whole number between two bounds."""
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected a whole number") from None
-    if not low <= value <= high:
-        raise ValueError(f"{name} is {value}; expected {low} <= {name} <= {high}")
-    return value
-
-
 cdef int parse_axis(object axis) except? -1:
-    return whole("axis", axis, -64, 63)
+    return _check.whole("axis", axis, -64, 63)
 
 
 cdef double optional(str name, object value) except? -1:
     """A positive number, or 0 for None."""
-    return 0 if value is None else number(name, value, 1e-30, 1e30)
+    return 0 if value is None else _check.number(name, value, 1e-30, 1e30)
 
 
 cdef dict known_options(dict options, dict defaults, str name):
     """The defaults, replaced by what is given."""
     for option in options:
-        if option in defaults:
-            continue
-        if option == "out":
-            raise TypeError(f"'out' is not an option of {name}: it receives a gradient; expected "
-                            "it in a call of value_and_grad")
-        if option in CALL_OPTIONS:
-            raise TypeError(f"{option!r} is not an option of {name}; expected it in a call, with "
-                            "forward or value_and_grad")
-        raise _arrays.unknown_option(option, name, defaults, CALL_OPTIONS)
+        if option not in defaults:
+            raise _errors.unknown_option(option, name, defaults, CALL_OPTIONS)
     return {**defaults, **options}
-
-
-cdef int parse_threads(object threads) except -1:
-    return 0 if threads is None else whole("threads", threads, 1, 2**31 - 1)
 
 
 cdef object parse_normalizer(object value, int reduction):
@@ -73,9 +32,9 @@ cdef object parse_normalizer(object value, int reduction):
         raise ValueError("normalizer replaces the divisor of a mean; expected reduction='mean' "
                          "with it")
     if isinstance(value, str):
-        one_of("normalizer", value, ("valid", "weight", "batch"))
+        _check.one_of("normalizer", value, ("valid", "weight", "batch"))
         return value
-    return number("normalizer", value, 5e-324, 1.7976931348623157e308)
+    return _check.positive("normalizer", value)
 
 
 cdef class _Loss:
@@ -92,12 +51,12 @@ cdef class _Loss:
 
     cdef int parse_common(self, dict options, dict given) except -1:
         self._options = options
-        self._reduction = one_of("reduction", given["reduction"], ("mean", "sum", "none"))
+        self._reduction = _check.one_of("reduction", given["reduction"], ("mean", "sum", "none"))
         self._normalizer = parse_normalizer(given["normalizer"], self._reduction)
-        self._empty = one_of("empty", given["empty"], ("nan", "zero", "raise"))
-        self._nonfinite = one_of("nonfinite", given["nonfinite"],
+        self._empty = _check.one_of("empty", given["empty"], ("nan", "zero", "raise"))
+        self._nonfinite = _check.one_of("nonfinite", given["nonfinite"],
                                  ("propagate", "zero", "raise", "warn"))
-        self._threads = parse_threads(given["threads"])
+        self._threads = _check.threads("threads", given["threads"])
         return 0
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
@@ -126,8 +85,7 @@ cdef class _Loss:
         """Derivative of what is minimised by the loss; 1 where each row has its own."""
         if not extra or extra.get("upstream") is None or np.ndim(extra["upstream"]):
             return 1
-        return number("upstream", extra["upstream"], -1.7976931348623157e308,
-                      1.7976931348623157e308)
+        return _check.number("upstream", extra["upstream"])
 
     cdef crossent_nonfinite nonfinite(self) noexcept:
         """What the C core does with logits that are not finite."""

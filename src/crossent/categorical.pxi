@@ -22,14 +22,14 @@ cdef int parse_clip(object clip, object dtype, double *low, double *high) except
     elif isinstance(clip, str):
         raise ValueError(f"clip is {clip!r}; expected None, a number, 'torch' or 'keras'")
     else:
-        low[0] = high[0] = number("clip", clip, 5e-324, 0.499)
+        low[0] = high[0] = _check.number("clip", clip, 5e-324, 0.499)
     return 0
 
 
 cdef object bad_probability(cnp.ndarray p, int axis, crossent_categorical *call):
     cdef object rows = row_shape(p, axis)
     cdef list index = list(np.unravel_index(call.rows.fault_row, rows)) if rows else []
-    where = _arrays.row_name(call.rows.fault_row, rows)
+    where = _errors.row_name(call.rows.fault_row, rows)
     if call.rows.fault_column == call.rows.classes:
         return ValueError(f"probs of {where} sum to 0; expected a positive sum to normalize by")
     index.insert(axis, call.rows.fault_column)
@@ -94,7 +94,6 @@ smoothing_weight, reduction, normalizer, empty, threads
 
     cdef tuple run_array(self, cnp.ndarray p, object target, object out, bint gradient,
                          dict extra):
-        cdef cnp.ndarray y = target_array(target, p)
         cdef cnp.ndarray grad = None
         cdef cnp.ndarray losses = None
         cdef crossent_categorical call
@@ -104,6 +103,7 @@ smoothing_weight, reduction, normalizer, empty, threads
         cdef double divisor
         too_many_dimensions(p)
         cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(p))
+        cdef cnp.ndarray y = target_array(target, p, axis)
         self._shared.prepare(rows, cnp.PyArray_DIM(p, axis))
         call.normalize = self._normalize
         parse_clip(self._clip, (<object>p).dtype, &call.clip_low, &call.clip_high)

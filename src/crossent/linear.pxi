@@ -10,7 +10,7 @@ cdef class _Linear:
         memset(&self.call, 0, sizeof(self.call))
         self.weight, self.bias = weight, bias
         self.call.matrix.dtype = dtype_of(weight)
-        self.call.matrix.threads = parse_threads(threads)
+        self.call.matrix.threads = _check.threads("threads", threads)
         self.call.classes = cnp.PyArray_DIM(weight, 0)
         self.call.features = cnp.PyArray_DIM(weight, 1)
         self.call.by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(weight)

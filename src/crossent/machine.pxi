@@ -87,7 +87,7 @@ def set_num_threads(n):
     1
     >>> crossent.set_num_threads(before)
     """
-    crossent_set_num_threads(<int>whole("n", n, 1, 2**31 - 1))
+    crossent_set_num_threads(<int>_check.whole("n", n, 1, 2**31 - 1))
 
 
 def show_config():

@@ -1,5 +1,4 @@
 # Binary cross-entropy from logits, and what it shares with that from probabilities.
-import warnings
 
 # Every option of the class and its default: what signatures, errors and tests derive from.
 SIGMOID_OPTIONS = dict(
@@ -32,20 +31,11 @@ cdef void sigmoid_shape(crossent_sigmoid *call, cnp.ndarray x) noexcept:
 cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x,
                       list keep) except -1:
     """One float64 for each element of x, broadcast from `value`."""
-    cdef cnp.ndarray array
-    given = np.asarray(value)
-    if given.dtype.kind not in "iubf":
-        raise TypeError(f"{name} has dtype {given.dtype}; expected real numbers")
-    given = np.require(given, np.float64, ["ALIGNED"])
-    if given.ndim and given.shape != (<object>x).shape:
-        try:
-            given = np.broadcast_to(given, (<object>x).shape)
-        except ValueError:
-            raise ValueError(f"{name} has shape {given.shape}; expected one that broadcasts to "
-                             f"that of logits, {(<object>x).shape}") from None
-    array = given
+    cdef cnp.ndarray array = _check.broadcast(
+        name, value, (<object>x).shape,
+        f"one that broadcasts to that of logits, {(<object>x).shape}")
     keep.append(array)
-    view(to, array, cnp.PyArray_NDIM(array) - 1)     # of a scalar, all strides stay 0
+    view(to, array, cnp.PyArray_NDIM(array) - 1)
     return 0
 
 
@@ -53,17 +43,8 @@ cdef object parse_pos_weight(object value):
     if value is None:
         return None
     array = np.array(value, np.float64)
-    bad = np.flatnonzero(~(array >= 0) | np.isinf(array))
-    if bad.size:
-        where = element_name("pos_weight", array.shape, bad[0])
-        raise ValueError(f"{where} is {array.flat[bad[0]]}; expected finite numbers, at least 0")
+    _check.refuse_negative("pos_weight", array)
     return array
-
-
-cdef str element_name(str name, object shape, Py_ssize_t index):
-    """name[2, 0] for element `index` in C order."""
-    at = np.unravel_index(index, shape) if shape else ()
-    return f"{name}[{', '.join(map(str, at))}]" if at else name
 
 
 cdef object binary_target(object target):
@@ -74,9 +55,7 @@ cdef object binary_target(object target):
         if (cnp.PyTypeNum_ISINTEGER(kind) or kind == cnp.NPY_BOOL or kind == cnp.NPY_FLOAT
                 or kind == cnp.NPY_DOUBLE) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>target):
             return target
-        if target.dtype.name in ("float16", "bfloat16"):
-            return _arrays.behaved(target)
-    return _arrays.as_binary_target(target, "target")
+    return _check.binary_target("target", target)
 
 
 cdef class _BinaryLoss(_Loss):
@@ -96,16 +75,16 @@ cdef class _BinaryLoss(_Loss):
         memset(to, 0, sizeof(crossent_sigmoid_options))
         self._function = function
         self._pos_weight = parse_pos_weight(given["pos_weight"])
-        self._ignore = _arrays.ignored(given["ignore_index"])
+        self._ignore = _check.ignored("ignore_index", given["ignore_index"])
         if self._ignore is not None:
             to.ignore = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self._ignore)
             to.ignored = cnp.PyArray_SIZE(self._ignore)
-        to.missing = one_of("nan_target", given["nan_target"], ("propagate", "missing"))
+        to.missing = _check.one_of("nan_target", given["nan_target"], ("propagate", "missing"))
         to.validate = bool(given["validate"])
-        to.label_smoothing = number("label_smoothing", given["label_smoothing"], 0, 1)
-        to.focal_gamma = number("focal_gamma", given["focal_gamma"], 0, 1e6)
+        to.label_smoothing = _check.number("label_smoothing", given["label_smoothing"], 0, 1)
+        to.focal_gamma = _check.number("focal_gamma", given["focal_gamma"], 0, 1e6)
         if given["focal_alpha"] is not None:
-            self._alpha[1] = number("focal_alpha", given["focal_alpha"], 0, 1)
+            self._alpha[1] = _check.number("focal_alpha", given["focal_alpha"], 0, 1)
             self._alpha[0] = 1 - self._alpha[1]
             to.focal_alpha = self._alpha
         to.nonfinite = self.nonfinite()
@@ -124,7 +103,7 @@ cdef class _BinaryLoss(_Loss):
         cdef int status, last = cnp.PyArray_NDIM(x) - 1
         too_many_dimensions(x)
         if not same_shape(x, y):
-            raise _arrays.shape_of_elements(x, y)
+            raise _errors.element_shape("target", y, "logits", (<object>x).shape)
         memset(&call, 0, sizeof(call))
         call.function = self._function
         call.threads = self._threads
@@ -178,8 +157,8 @@ cdef class _BinaryLoss(_Loss):
                             cnp.ndarray y) except -1:
         """The one place where a status of the elementwise losses becomes an exception."""
         if status == CROSSENT_NO_MEMORY:
-            raise MemoryError("crossent: no memory for the work buffers")
-        element = element_name("logits", (<object>x).shape, call.fault_element)
+            raise _errors.no_memory()
+        element = _errors.element_name("logits", (<object>x).shape, call.fault_element)
         if status == CROSSENT_BAD_LOGITS:
             text = (f"{call.faults} logit{'s are' if call.faults > 1 else ' is'} not finite; the "
                     f"first is {element}, {call.fault_value}")
@@ -192,7 +171,7 @@ cdef class _BinaryLoss(_Loss):
         if status == CROSSENT_BAD_PROBABILITY:
             raise ValueError(f"{element} is {call.fault_value}; expected 0 <= logits <= 1 "
                              "(numbers of any size: sigmoid_cross_entropy)")
-        target = element_name("target", (<object>x).shape, call.fault_element)
+        target = _errors.element_name("target", (<object>x).shape, call.fault_element)
         raise ValueError(f"{target} is {call.fault_value}; expected 0 <= target <= 1")
 
     cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
@@ -231,7 +210,7 @@ cdef class _BinaryLoss(_Loss):
         cdef cnp.ndarray array
         cdef int last = cnp.PyArray_NDIM(x) - 1
         for name in names:
-            one_of("return_aux", name, known)
+            _check.one_of("return_aux", name, known)
             if name == "correct":
                 array = np.empty_like(x, bool)
                 view(&to.correct, array, last)
@@ -301,7 +280,7 @@ reduction, normalizer, empty, nonfinite, threads
         (array([ 0.5, -0.5]), array([0.25, 0.25]))
         """
         self.check_second_order("grad_and_hess", call_options)
-        call_options["rule"] = one_of("rule", rule, ("exact", "upper", "friedman", "residual"))
+        call_options["rule"] = _check.one_of("rule", rule, ("exact", "upper", "friedman", "residual"))
         _, grad, aux = self.run(logits, target, out, True, call_options)
         return grad, aux["hessian"]
 

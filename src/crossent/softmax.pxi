@@ -1,4 +1,5 @@
 # Softmax cross-entropy.
+import warnings
 
 AUX = ("logsumexp", "probability", "entropy", "argmax", "correct", "target_grad")
 
@@ -34,16 +35,16 @@ cdef int check_label_shape(cnp.ndarray y, cnp.ndarray z, int axis) except -1:
             fits = cnp.PyArray_DIM(y, row) == cnp.PyArray_DIM(z, d)
             row += 1
     if not fits:
-        raise _arrays.shape_of_labels(z, y, axis)
+        raise _errors.label_shape("target", y, "logits", (<object>z).shape, axis)
     return 0
 
 
-cdef object target_array(object target, cnp.ndarray z):
+cdef object target_array(object target, cnp.ndarray z, int axis):
     """Labels, or probabilities of the logits' shape."""
     if cnp.PyArray_Check(target) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>target) \
             and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray>target)):
         return target
-    return _arrays.as_target(target, z)
+    return _check.class_target("target", target, (<object>z).shape, axis)
 
 
 cdef bint holds_numbers(cnp.ndarray array) noexcept:
@@ -79,7 +80,7 @@ cdef bint describe(crossent_softmax *call, cnp.ndarray z, cnp.ndarray y, int axi
     if labels:
         check_label_shape(y, z, axis)
     elif ignore is not None:
-        raise _arrays.ignored_probabilities()
+        raise _errors.ignored_probabilities()
     view(&call.logits, z, axis)
     view(&call.target, y, -1 if labels else axis)
     return labels
@@ -88,13 +89,13 @@ cdef bint describe(crossent_softmax *call, cnp.ndarray z, cnp.ndarray y, int axi
 cdef int check(int status, crossent_softmax *call, object target, object rows_shape) except -1:
     """The one place where a status of the C core becomes an exception."""
     if status == CROSSENT_NO_MEMORY:
-        raise MemoryError("crossent: no memory for the work buffers")
+        raise _errors.no_memory()
     if status == CROSSENT_BAD_LABEL:
-        raise _arrays.bad_label(target, call.fault_row, call.classes)
+        raise _errors.bad_label("target", target, call.fault_row, call.classes)
     if status == CROSSENT_BAD_WEIGHT:
-        raise _arrays.bad_weight(call.fault_row, rows_shape)
+        raise _errors.bad_weight(call.fault_row, rows_shape)
     if status == CROSSENT_BAD_LOGITS:
-        raise _arrays.bad_logits(call.fault_row, call.fault_column, call.faults, rows_shape)
+        raise _errors.bad_logits("logits", call.fault_row, call.fault_column, call.faults, rows_shape)
     return 0
 
 
@@ -137,18 +138,18 @@ threads
         self._axis = parse_axis(given["axis"])
         cdef crossent_softmax *call = &self._template
         memset(call, 0, sizeof(crossent_softmax))
-        self._class_weight = _arrays.vector(given["class_weight"], "class_weight")
-        self._alpha = _arrays.vector(given["focal_alpha"], "focal_alpha")
+        self._class_weight = _check.class_numbers("class_weight", given["class_weight"])
+        self._alpha = _check.class_numbers("focal_alpha", given["focal_alpha"])
         self._spread = {}
-        self._ignore = _arrays.ignored(given["ignore_index"])
+        self._ignore = _check.ignored("ignore_index", given["ignore_index"])
         self._class_mask = given["class_mask"]
-        call.label_smoothing = number("label_smoothing", given["label_smoothing"], 0, 1)
-        call.smoothing_off_target = one_of("smoothing", given["smoothing"],
+        call.label_smoothing = _check.number("label_smoothing", given["label_smoothing"], 0, 1)
+        call.smoothing_off_target = _check.one_of("smoothing", given["smoothing"],
                                            ("uniform", "off_target"))
-        call.smoothing_by_target = one_of("smoothing_weight", given["smoothing_weight"],
+        call.smoothing_by_target = _check.one_of("smoothing_weight", given["smoothing_weight"],
                                           ("class", "target"))
-        call.focal_gamma = number("focal_gamma", given["focal_gamma"], 0, 1e6)
-        call.z_loss = number("z_loss", given["z_loss"], 0, 1e300)
+        call.focal_gamma = _check.number("focal_gamma", given["focal_gamma"], 0, 1e6)
+        call.z_loss = _check.number("z_loss", given["z_loss"], 0, 1e300)
         call.softcap = optional("softcap", given["softcap"])
         call.temperature = optional("temperature", given["temperature"])
         call.nonfinite = self.nonfinite()
@@ -170,12 +171,11 @@ threads
         if values is None:
             return NULL
         if (name, classes) not in self._spread:
-            self._spread[name, classes] = _arrays.per_class(values, classes, name)
+            self._spread[name, classes] = _check.per_class(name, values, classes)
         return <const double *>cnp.PyArray_DATA(<cnp.ndarray>self._spread[name, classes])
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
         cdef cnp.ndarray z = floating_array(logits, "logits")
-        cdef cnp.ndarray y = target_array(target, z)
         cdef cnp.ndarray grad = None
         cdef cnp.ndarray losses = None
         cdef crossent_softmax call
@@ -186,6 +186,7 @@ threads
         cdef int status
         too_many_dimensions(z)
         cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
+        cdef cnp.ndarray y = target_array(target, z, axis)
         if self._plain:
             memset(&call, 0, sizeof(call))
             call.threads = self._threads
@@ -257,7 +258,9 @@ threads
         if status == CROSSENT_BAD_LOGITS and self._row_numbers is not None:
             call.fault_row, rows_shape = self._row_numbers[call.fault_row], self._all_rows
         if status == CROSSENT_BAD_LOGITS and self._nonfinite == 3:
-            _arrays.warn_logits(call.fault_row, call.fault_column, call.faults, rows_shape)
+            warnings.warn(_errors.logits_message("logits", call.fault_row, call.fault_column,
+                                                 call.faults, rows_shape),
+                          RuntimeWarning, stacklevel=1)
             return 0
         return check(status, call, y, rows_shape) if status else 0
 
@@ -270,18 +273,18 @@ threads
         mask = extra.get("class_mask")
         mask = self._class_mask if mask is None else mask
         if weight is not None:
-            array = _arrays.per_row(weight, shape, "sample_weight")
+            array = _check.per_row("sample_weight", weight, shape)
             keep.append(array)
             view(&call.sample_weight, array, -1)
         if upstream is not None and np.ndim(upstream):
             if self._reduction != NONE:
                 raise ValueError("upstream is one number for each row; expected a scalar with "
                                  "reduction='mean' or 'sum'")
-            array = _arrays.per_row(upstream, shape, "upstream")
+            array = _check.per_row("upstream", upstream, shape)
             keep.append(array)
             view(&call.upstream, array, -1)
         if mask is not None:
-            array = _arrays.class_mask(mask, (<object>z).shape, axis)
+            array = _check.class_mask("class_mask", mask, (<object>z).shape, axis)
             keep.append(array)
             view(&call.class_mask, array, axis)
         call.accumulate = bool(extra.get("accumulate", False))
@@ -296,7 +299,7 @@ threads
         cdef dict aux = {}
         cdef cnp.ndarray array
         for name in names:
-            place = one_of("return_aux", name, AUX)
+            place = _check.one_of("return_aux", name, AUX)
             if place == 0:
                 array = empty_of(z, shape)
                 view(&call.logsumexp, array, -1)
@@ -412,14 +415,14 @@ threads
                              object out, dict extra):
         """Gradient and diagonal of the Hessian, or the Hessian times a vector."""
         cdef cnp.ndarray z = floating_array(logits, "logits")
-        cdef cnp.ndarray y = target_array(target, z)
         cdef cnp.ndarray hess = None
         cdef cnp.ndarray v = None
-        cdef cnp.ndarray grad = output_array(out, z, y)
         cdef crossent_softmax call
         cdef list keep = []
         too_many_dimensions(z)
         cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
+        cdef cnp.ndarray y = target_array(target, z, axis)
+        cdef cnp.ndarray grad = output_array(out, z, y)
         self.prepare(&call, cnp.PyArray_DIM(z, axis))
         describe(&call, z, y, axis, self._ignore)
         shape = row_shape(z, axis)
@@ -432,7 +435,7 @@ threads
             v = vector_array(vector, z, grad)
             view(&call.vector, v, axis)
             call.output = CROSSENT_HESSIAN_VECTOR
-        call.hessian_rule = <crossent_hessian>one_of("rule", rule, ("exact", "upper", "friedman",
+        call.hessian_rule = <crossent_hessian><int>_check.one_of("rule", rule, ("exact", "upper", "friedman",
                                                                     "residual"))
         self.call_options(&call, extra, z, axis, shape, keep)
         if not call.rows:

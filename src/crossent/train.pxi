@@ -80,7 +80,7 @@ cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict he
                          "the rows of a step")
     normalizer = (<_Loss>loss)._normalizer
     if normalizer is None or isinstance(normalizer, str):
-        to.divisor = <train_divisor>one_of("normalizer", normalizer or "weight",
+        to.divisor = <train_divisor><int>_check.one_of("normalizer", normalizer or "weight",
                                            ("weight", "valid", "batch"))
     else:
         to.divisor, to.number = TRAIN_NUMBER, normalizer
@@ -115,7 +115,7 @@ cdef class _Loop:
         if self.run.net.layer == NULL:
             raise MemoryError("crossent: no memory for the layers")
         self.run.net.dtype = dtype_of(layers[0][0])
-        self.run.net.threads = parse_threads(threads)
+        self.run.net.threads = _check.threads("threads", threads)
         self.run.batch = batch
         self.run.accumulate = 1
         self.run.clip = INFINITY
@@ -168,7 +168,7 @@ cdef class _Loop:
             self.run.data.target_columns = target.shape[1] if target.ndim == 2 else 0
             _loss_template(loss, self.outputs(), &self.run.loss, self.held)
             if self.run.loss.softmax.ignored and self.run.data.target_columns:
-                raise _arrays.ignored_probabilities()
+                raise _errors.ignored_probabilities()
         self.run.data.weight = <double *>_address(sample_weight)
         if class_weight is not None:
             self.run.loss.class_weight = <double *>_address(class_weight)
@@ -272,7 +272,7 @@ cdef class _Loop:
             row = self.run.fault_row
             raise ValueError(f"y[{row}] is {self.target[row]}; expected 0 <= y <= 1")
         if status == CROSSENT_BAD_LABEL:
-            raise _arrays.bad_label(self.target, self.run.fault_row, self.outputs(), "y")
+            raise _errors.bad_label("y", self.target, self.run.fault_row, self.outputs())
         memset(&call, 0, sizeof(call))
         return check(status, &call, None, None)
 

@@ -1,0 +1,131 @@
+"""What mistakes are told. Each function makes one exception, whose message names the argument, what
+was found there and what was expected.
+
+`name` is what the called function calls its argument: `target` in one, `y` in another.
+"""
+
+import math
+from difflib import get_close_matches
+
+import numpy as np
+
+# ---------------------------------------------------------------- places
+
+
+def element_name(name, shape, index):
+    """name[2, 0] for element `index` in C order; `name` alone for a single number."""
+    at = np.unravel_index(index, shape) if shape else ()
+    return f"{name}[{', '.join(map(str, at))}]" if at else name
+
+
+def row_name(row, shape):
+    """Row `row`, counted in C order, of rows of that shape."""
+    at = np.unravel_index(row, shape) if shape else ()
+    if not at:
+        return "the row"
+    return f"row {at[0] if len(at) == 1 else tuple(map(int, at))}"
+
+
+def without(shape, axis):
+    """The shape of the rows of an array: without its class axis."""
+    axis %= len(shape)
+    return shape[:axis] + shape[axis + 1 :]
+
+
+# ---------------------------------------------------------------- options
+
+
+def unknown_option(option, owner, known, of_calls=()):
+    """An option that `owner`, a class or function, does not have; names the likeliest one meant."""
+    if option == "out" and "out" not in known:
+        return TypeError(
+            f"'out' is not an option of {owner}: it receives a gradient; expected it in a call of "
+            "value_and_grad"
+        )
+    if option in of_calls:
+        return TypeError(
+            f"{option!r} is not an option of {owner}; expected it in a call, with forward or "
+            "value_and_grad"
+        )
+    close = get_close_matches(option, [*known, *sorted(of_calls)], 1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return TypeError(
+        f"{option!r} is not an option of {owner}{hint}; expected one of {', '.join(sorted(known))}"
+    )
+
+
+# ---------------------------------------------------------------- targets
+
+
+def bad_label(name, target, row, classes):
+    """A label that is no class: that of row `row`, counted in the order of the target."""
+    label = target[np.unravel_index(row, target.shape) if target.ndim else ()]
+    hint = ""
+    if label == classes:
+        hint = f"; labels count from 0 ({name} - 1, if they are 1 to {classes})"
+    elif label < 0:
+        hint = f"; ignore_index={label} leaves such rows out"
+    return IndexError(
+        f"{element_name(name, target.shape, row)} is {label}; expected 0 <= {name} < {classes}, "
+        f"the number of classes{hint}"
+    )
+
+
+def ignored_probabilities(name="target"):
+    return ValueError(
+        f"ignore_index is set but {name} is probabilities; expected class indices "
+        "(leave rows out with sample_weight=0)"
+    )
+
+
+def label_shape(name, target, logits_name, shape, axis):
+    """Class indices of a shape that is not that of the rows of logits of shape `shape`."""
+    rows = without(shape, axis)
+    if target.shape == shape:
+        return TypeError(
+            f"{name} has the shape of {logits_name}, {shape}, but dtype {target.dtype}; expected "
+            f"class indices of shape {rows}, or probabilities: for one-hot rows "
+            f"{name}.argmax({axis}), or {name}.astype({logits_name}.dtype)"
+        )
+    axes = [d for d in range(len(shape)) if without(shape, d) == target.shape]
+    hint = ""
+    if axes:
+        hint = f"; it has that without axis {axes[0]}: axis={axes[0]} if the classes lie there"
+    elif target.ndim and target.size == math.prod(rows):
+        hint = f" ({name}.reshape({rows}))"
+    return ValueError(
+        f"{name} has shape {target.shape}; expected {rows}, the shape of {logits_name} {shape} "
+        f"without axis {axis}{hint}"
+    )
+
+
+def element_shape(name, target, logits_name, shape):
+    """A binary target of another shape than the logits."""
+    hint = f" ({name}.reshape({shape}))" if target.size == math.prod(shape) else ""
+    return ValueError(
+        f"{name} has shape {target.shape}; expected that of {logits_name}, {shape}{hint}"
+    )
+
+
+# ---------------------------------------------------------------- what the C core finds
+
+
+def no_memory(what="the work buffers"):
+    return MemoryError(f"crossent: no memory for {what}")
+
+
+def bad_weight(row, shape, name="sample_weight"):
+    return ValueError(f"{name} of {row_name(row, shape)} is negative or NaN; expected >= 0")
+
+
+def logits_message(name, row, column, count, shape):
+    """Rows without a loss; the first is `row`, and its first logit at fault that of `column`."""
+    return (
+        f"{name} have no loss in {count} row{'s' * (count > 1)}; the first is "
+        f"{row_name(row, shape)}, class {column} (NaN, +inf, or every class -inf); expected "
+        "finite numbers, or -inf for some classes"
+    )
+
+
+def bad_logits(name, row, column, count, shape):
+    return FloatingPointError(logits_message(name, row, column, count, shape))
