@@ -1,184 +1,18 @@
-/* Losses, gradients and functions, through the public header alone, on the instruction set that the
- * environment variable CROSSENT_ISA names (the best one without it). Ends with 77 where it does not
- * run. With --digest it prints a number that stands for the bits of many results instead.
+/* Losses, gradients and functions without options, through the public header alone.
  *
  * a) A plain call of every problem, contiguous arrays and one thread, is judged by slow and obvious
  *    formulas in a wider type (test_kernels.inc.h, included for float and for double).
  * b) Every other call of the same problem - strides, alignments, in place, threads, types of
  *    labels, the scalar instruction set - has to give the same bytes.
- * c) Each array lies in its own memory. Between, before and after its elements are guard bytes, and
- *    after a call everything but the elements of the outputs has to be as it was.
  */
-#define _DEFAULT_SOURCE
 #include <float.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tgmath.h>
 
-#include "crossent.h"
-
-/* ---- bookkeeping ------------------------------------------------------------------------- */
-
-static unsigned long checks, failures;
-
-/* The call that is under way, for the lines about failures. */
-static struct {
-    const char *isa, *type, *goal, *variant;
-    size_t rows, classes;
-} now = {"", "", "settings", "", 0, 0};
-
-static void check(int holds, const char *format, ...)
-{
-    va_list arguments;
-    checks++;
-    if (holds) return;
-    failures++;
-    printf("%s %s %s, %zu x %zu, %s: ", now.isa, now.type, now.goal, now.rows, now.classes,
-           now.variant);
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    putchar('\n');
-}
-
-static void *allocate(size_t bytes)
-{
-    void *p;
-    if (posix_memalign(&p, 64, bytes ? bytes : 1)) {
-        perror("posix_memalign");
-        exit(2);
-    }
-    return p;
-}
-
-static uint64_t random_state;
-static void random_seed(uint64_t seed) { random_state = seed * 0x9e3779b97f4a7c15 + 1; }
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1d;
-}
-static size_t random_below(size_t n) { return (size_t)(random_bits() >> 32) % n; }
-static double random_unit(void) { return (double)(random_bits() >> 11) * 0x1p-53; }
-
-/* ---- arrays between guard bytes ---------------------------------------------------------- */
-
-#ifdef __SANITIZE_ADDRESS__
-enum { GUARD = 0 };   /* red zones take the place of guard bytes, and notice reads as well */
-#else
-enum { GUARD = 64 };
-#endif
-enum { GUARD_BYTE = 0xa5 };
-
-/* In elements: from an aligned address to the first one, from class to class (0: the transposed of
- * a contiguous array; negative: everything backwards), left out between rows. */
-struct layout {
-    ptrdiff_t offset, step, gap;
-};
-
-struct placed {
-    struct crossent_array array;
-    size_t rows, classes, size, shape[2];
-    char *memory;
-    size_t bytes;
-};
-
-static size_t size_of(enum crossent_dtype dtype)
-{
-    switch (dtype) {
-    case CROSSENT_I8: case CROSSENT_U8: return 1;
-    case CROSSENT_I16: case CROSSENT_U16: return 2;
-    case CROSSENT_F32: case CROSSENT_I32: case CROSSENT_U32: return 4;
-    default: return 8;
-    }
-}
-
-/* `folded`: the rows lie in two dimensions, with another gap between the outer ones. */
-static struct placed place(enum crossent_dtype dtype, size_t rows, size_t classes,
-                           struct layout layout, int folded)
-{
-    const size_t inner = !folded ? 1 : rows % 3 == 0 ? 3 : rows % 2 == 0 ? 2 : 1;
-    const ptrdiff_t size = (ptrdiff_t)size_of(dtype), sign = layout.step < 0 ? -1 : 1;
-    const ptrdiff_t step = layout.step ? sign * layout.step : (ptrdiff_t)rows;
-    const ptrdiff_t stride = layout.step ? (ptrdiff_t)classes * step + layout.gap : 1;
-    const ptrdiff_t outer = (ptrdiff_t)inner * stride + (folded ? layout.gap : 0);
-    struct placed p = {.rows = rows, .classes = classes, .size = (size_t)size};
-    p.shape[0] = rows / inner;
-    p.shape[1] = inner;
-    size_t span = 0;
-    if (rows && classes)
-        span = (p.shape[0] - 1) * (size_t)outer + (inner - 1) * (size_t)stride +
-               (classes - 1) * (size_t)step + 1;
-    p.bytes = 2 * GUARD + ((size_t)layout.offset + span) * p.size;
-    p.memory = allocate(p.bytes);
-    memset(p.memory, GUARD_BYTE, p.bytes);
-    p.array.data = p.memory + GUARD + layout.offset * size;
-    if (sign < 0 && span) p.array.data += (ptrdiff_t)(span - 1) * size;
-    p.array.dtype = dtype;
-    p.array.stride[0] = sign * outer * size;
-    p.array.stride[1] = sign * stride * size;
-    p.array.step = sign * step * size;
-    return p;
-}
-
-static char *row_of(const struct placed *p, size_t row)
-{
-    return p->array.data + (ptrdiff_t)(row / p->shape[1]) * p->array.stride[0] +
-           (ptrdiff_t)(row % p->shape[1]) * p->array.stride[1];
-}
-
-/* From and to contiguous memory. Of int64 the low bytes are taken. What is fetched is replaced by
- * guard bytes. */
-static void put(const struct placed *p, const void *from, size_t size)
-{
-    const char *f = from;
-    const int whole = p->array.step == (ptrdiff_t)size && p->size == size;
-    const size_t count = whole ? 1 : p->classes, length = whole ? p->classes * size : p->size;
-    for (size_t r = 0; r < p->rows; r++) {
-        char *x = row_of(p, r);
-        for (size_t c = 0; c < count; c++, x += p->array.step, f += whole ? length : size)
-            memcpy(x, f, length);
-    }
-}
-static void fetch(const struct placed *p, void *to)
-{
-    char *t = to;
-    const int whole = p->array.step == (ptrdiff_t)p->size;
-    const size_t count = whole ? 1 : p->classes, length = whole ? p->classes * p->size : p->size;
-    for (size_t r = 0; r < p->rows; r++) {
-        char *x = row_of(p, r);
-        for (size_t c = 0; c < count; c++, x += p->array.step, t += length) {
-            memcpy(t, x, length);
-            memset(x, GUARD_BYTE, length);
-        }
-    }
-}
-
-/* Ends the use of an array whose elements were fetched. */
-static void discard(struct placed *p, const char *name)
-{
-    const char guard = (char)GUARD_BYTE;
-    const int kept = p->bytes == 0 || (p->memory[0] == guard &&
-                                       memcmp(p->memory, p->memory + 1, p->bytes - 1) == 0);
-    check(kept, "%s: bytes beside the elements were written", name);
-    free(p->memory);
-}
-static void discard_input(struct placed *p, const void *from, size_t size, const char *name)
-{
-    struct placed wanted = *p;
-    wanted.memory = allocate(p->bytes);
-    memset(wanted.memory, GUARD_BYTE, p->bytes);
-    wanted.array.data = wanted.memory + (p->array.data - p->memory);
-    put(&wanted, from, size);
-    check(memcmp(wanted.memory, p->memory, p->bytes) == 0, "%s: was written", name);
-    free(wanted.memory);
-    free(p->memory);
-}
+#include "harness.h"
 
 /* ---- problems, and ways to call for their solution --------------------------------------- */
 
@@ -214,27 +48,6 @@ struct type {
     void (*hide_nans)(struct results *);
     void (*judge)(const struct problem *, int goal, const struct results *);
 };
-
-static const struct variant {
-    const char *name;
-    struct layout in, out;
-    int folded, in_place, threads;
-} variants[] = {
-    {.name = "plain", .in = {0, 1, 0}, .out = {0, 1, 0}},
-    {.name = "in place", .in = {0, 1, 0}, .out = {0, 1, 0}, .in_place = 1},
-    {.name = "one element off", .in = {1, 1, 0}, .out = {3, 1, 0}},
-    {.name = "rows apart", .in = {0, 1, 3}, .out = {1, 1, 5}},
-    {.name = "every other to contiguous", .in = {0, 2, 0}, .out = {0, 1, 0}},
-    {.name = "contiguous to every other", .in = {0, 1, 0}, .out = {1, 2, 0}},
-    {.name = "every other, in place", .in = {1, 2, 1}, .out = {0, 1, 0}, .in_place = 1},
-    {.name = "backwards", .in = {0, -1, 0}, .out = {0, -2, 1}},
-    {.name = "transposed", .in = {0, 0, 0}, .out = {0, 0, 0}},
-    {.name = "transposed to contiguous", .in = {1, 0, 0}, .out = {0, 1, 0}},
-    {.name = "transposed, in place", .in = {0, 0, 0}, .out = {0, 0, 0}, .in_place = 1},
-    {.name = "two dimensions of rows", .in = {0, 1, 2}, .out = {1, 1, 1}, .folded = 1},
-};
-static const struct variant *const plain = &variants[0];
-enum { VARIANTS = sizeof variants / sizeof *variants };
 
 static struct problem new_problem(const struct type *type, size_t rows, size_t classes,
                                   int elements)
@@ -311,12 +124,6 @@ static void close_arrays(struct arrays *a, const struct problem *p, const struct
     discard(&a->logsumexp, "logsumexps");
 }
 
-/* Absent where there are no rows. */
-static struct crossent_array array_of(const struct placed *p)
-{
-    return p->rows ? p->array : (struct crossent_array){0};
-}
-
 static void call_softmax(const struct problem *p, int goal, const struct variant *v,
                          const struct arrays *a, struct results *r)
 {
@@ -358,12 +165,6 @@ static struct results solve(const struct problem *p, int goal, const struct vari
     close_arrays(&a, p, &r);
     p->type->hide_nans(&r);
     return r;
-}
-
-static void switch_isa(const char *name)
-{
-    const int failed = crossent_use_isa(name);
-    check(!failed && strcmp(crossent_isa(), name) == 0, "%s runs, not %s", crossent_isa(), name);
 }
 
 /* Consumes `found`. */
@@ -565,9 +366,7 @@ static void test_bad_labels(const struct type *type)
 
 /* ---- the digest -------------------------------------------------------------------------- */
 
-/* FNV-1a. */
-static uint64_t digest = 0xcbf29ce484222325;
-static void add_to_digest(const struct type *type)
+static void digest_results(const struct type *type)
 {
     static const size_t classes[13] = {1, 2, 3, 10, 16, 17, 64, 65, 100, 130, 1000, 4097, 9001};
     for (size_t i = 0; i < 2 * 13; i++) {
@@ -575,8 +374,7 @@ static void add_to_digest(const struct type *type)
         struct problem p = new_problem(type, rows, classes[i / 2], i % 2);
         for (int goal = 0; goal < GOALS; goal++) {
             struct results r = solve(&p, goal, plain);
-            const unsigned char *byte = (const unsigned char *)r.total;
-            for (size_t k = 0; k < r.bytes; k++) digest = (digest ^ byte[k]) * 0x100000001b3;
+            add_to_digest(r.total, r.bytes);
             free(r.total);
         }
         free_problem(&p);
@@ -597,18 +395,10 @@ static void test_settings(void)
     check(crossent_get_num_threads() == 1, "%d threads", crossent_get_num_threads());
 }
 
-int main(int argc, char **argv)
+static void tests(void)
 {
-    now.isa = getenv("CROSSENT_ISA");
-    if (!now.isa) now.isa = crossent_isa_name(0);
-    if (crossent_use_isa(now.isa)) return 77;
-    switch_isa(now.isa);
-    random_seed(1);
-    if (argc == 2 && strcmp(argv[1], "--digest") == 0) {
-        for (int i = 0; i < TYPES; i++) add_to_digest(types[i]);
-        printf("%016llx\n", (unsigned long long)digest);
-        return 0;
-    }
+    for (int i = 0; i < TYPES && only_digest; i++) digest_results(types[i]);
+    if (only_digest) return;
     test_settings();
     for (int i = 0; i < TYPES; i++) {
         test_rows(types[i]);
@@ -619,6 +409,6 @@ int main(int argc, char **argv)
         test_target_types(types[i]);
         test_bad_labels(types[i]);
     }
-    printf("%s: %lu checks, %lu failures\n", now.isa, checks, failures);
-    return failures != 0;
 }
+
+int main(int argc, char **argv) { return run_tests(argc, argv, tests); }
