@@ -11,6 +11,7 @@ import pytest
 
 import crossent
 from crossent.train import SGD, Adam, AdamW, Constant, Cosine, Network, Steps, WarmUp
+from crossent.train.binding import bind_data, new_loop
 
 from . import plain_loop
 
@@ -35,6 +36,12 @@ def make_net(rng, widths=(FEATURES, HIDDEN, CLASSES), dtype=np.float64, **option
 
 def copy_of(net):
     return [[np.array(p, np.float64) for p in pair] for pair in net.layers]
+
+
+def bound_loop(net, X, y):
+    loop, _, _ = new_loop(net, 8, 1)
+    bind_data(loop, net, X, y, None, None)
+    return loop
 
 
 def assert_same(net, layers, tolerance):
@@ -323,8 +330,7 @@ def test_balanced_class_weights(rng):
 def test_sampling_evens_out_the_classes(sampling, rng):
     y = np.repeat([0, 1, 2], [40, 10, 25])
     net = Network.create([3, 3], dtype=np.float64)
-    loop, _, _ = net._loop(8, 1)
-    net._bind(loop, np.eye(3)[y], y)
+    loop = bound_loop(net, np.eye(3)[y], y)
     length = loop.order(sampling, 3, 0, True)
     order = loop._order_of_rows()
     counts = np.bincount(y[order], minlength=3)
@@ -338,8 +344,7 @@ def test_sampling_evens_out_the_classes(sampling, rng):
 
 def test_the_order_is_the_documented_one(rng):
     net = Network.create([2, 2], dtype=np.float64)
-    loop, _, _ = net._loop(8, 1)
-    net._bind(loop, np.zeros((100, 2)), np.zeros(100, int))
+    loop = bound_loop(net, np.zeros((100, 2)), np.zeros(100, int))
     loop.optimize(SGD(), 0, 2**63 + 5, 1)
     for epoch in (0, 1, 7):
         loop.order("all", 2, epoch, True)

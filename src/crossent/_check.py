@@ -47,6 +47,13 @@ def positive(name, value, optional=False):
     return None if optional and value is None else number(name, value, 0, above=True)
 
 
+def share(name, value):
+    """A number from 0 on and below 1."""
+    if not 0 <= number(name, value) < 1:
+        raise ValueError(f"{name} is {value!r}; expected 0 <= {name} < 1")
+    return value
+
+
 def whole(name, value, low, high=None):
     """A whole number from `low` to `high`, as an int; a float may hold it, a bool may not."""
     try:

@@ -8,15 +8,15 @@ needed for it.
 
 import numpy as np
 
-from . import _arrays, _core
+from . import _check, _core
 from ._blas import one_blas_thread
 
 CHUNK_BYTES = 96 << 20  # of logits: weights and their gradient go through memory once a chunk
 CHUNK_ROWS = 384  # more gain nothing, as x no longer stays in the cache
 
 
-def _matrix(array, name, shape, dtype=None):
-    array = _arrays.as_real(array, name)
+def _matrix(name, array, shape, dtype=None):
+    array = _check.real(name, array)
     fits = (n in (None, m) for n, m in zip(shape, array.shape, strict=False))
     if array.ndim != len(shape) or not all(fits):
         wanted = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
@@ -31,53 +31,40 @@ def _matrix(array, name, shape, dtype=None):
 def _chunk_rows(chunk, classes, itemsize):
     """Rows of a chunk; whole tiles of the products where they are many."""
     if chunk is not None:
-        whole = isinstance(chunk, (int, float, np.number)) and not isinstance(chunk, bool)
-        if not whole or chunk != chunk // 1 or chunk < 1:
-            raise ValueError(f"chunk is {chunk!r}; expected a whole number of rows >= 1, or None")
-        return int(min(chunk, CHUNK_ROWS))
+        return min(_check.whole("chunk", chunk, 1), CHUNK_ROWS)
     rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // (classes * itemsize)))
     return rows - rows % 48 if rows >= 48 else rows
 
 
-def _target(target, rows, classes, loss, weight):
-    """Labels or probabilities, and the rows that take part."""
-    kept = np.ones(rows, bool) if weight is None else weight != 0
-    array = _arrays.as_target(target, np.broadcast_to(0.0, (rows, classes)))
-    if array.dtype.kind == "f":
-        return array, kept
-    if array.shape != (rows,):
-        raise ValueError(f"target has shape {array.shape}; expected ({rows},), the rows of x")
-    ignored = _core._ignored_labels(loss)
-    if ignored is not None:
-        kept &= ~np.isin(array, ignored)
-    bad = np.flatnonzero(kept & ((array < 0) | (array >= classes)))
-    if bad.size:
-        raise _arrays.bad_label(array, bad[0], classes)
-    return array, kept
+def _rows_that_count(target, classes, loss, weight):
+    """The numbers of the rows that take part; all labels among them are classes."""
+    kept = np.ones(len(target), bool) if weight is None else weight != 0
+    if target.dtype.kind != "f":
+        kept = _check.labels("target", target, classes, _core._ignored_labels(loss), kept)
+    return np.flatnonzero(kept)
 
 
 def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
-    x = _matrix(x, "x", (None, None))
+    x = _matrix("x", x, (None, None))
     rows, features = x.shape
-    weight = _matrix(weight, "weight", (None, features), x.dtype)
+    weight = _matrix("weight", weight, (None, features), x.dtype)
     if not weight.flags.c_contiguous and not weight.flags.f_contiguous:
         raise ValueError("weight is not contiguous; expected row-major or column-major order")
     classes = weight.shape[0]
     if classes == 0:
         raise ValueError(f"weight has shape {weight.shape}; expected at least one class")
-    bias = None if bias is None else _matrix(bias, "bias", (classes,), x.dtype)
-    if sample_weight is not None:
-        sample_weight = _arrays.per_row(sample_weight, (rows,), "sample_weight")
+    bias = None if bias is None else _matrix("bias", bias, (classes,), x.dtype)
+    sample_weight = _check.row_weights("sample_weight", sample_weight, (rows,))
     size = _chunk_rows(chunk, classes, x.itemsize)
     whole = _core.SoftmaxCrossEntropy(**options)
-    target, kept = _target(target, rows, classes, whole, sample_weight)
+    target = _check.class_target("target", target, (rows, classes), logits_name="x @ weight.T")
+    kept = _rows_that_count(target, classes, whole, sample_weight)
     reduction = options.get("reduction", "mean")
     divisor = _core._mean_divisor(whole, target, classes, sample_weight)
     part_options = {k: v for k, v in options.items() if k not in ("normalizer", "empty")}
     part_options["reduction"] = "none" if reduction == "none" else "sum"
     part = _core.SoftmaxCrossEntropy(**part_options)
 
-    kept = np.flatnonzero(kept)
     layer = _core._Linear(
         weight, None if bias is None else np.ascontiguousarray(bias), options.get("threads")
     )

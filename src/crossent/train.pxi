@@ -1,4 +1,4 @@
-# The mini-batch loop of csrc/train.h. `train.py` checks the arguments and allocates the arrays;
+# The mini-batch loop of csrc/train.h. `crossent.train` checks the arguments and allocates the arrays;
 # here they become pointers, and stay referenced as long as C may read them.
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
@@ -56,12 +56,14 @@ cdef object _pos_weights(object value, Py_ssize_t outputs):
 
 
 cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict held) except -1:
-    """The call of a loss object with its options set, rows and arrays still empty."""
+    """The call of a loss object with its options set, rows and arrays still empty. `held` keeps the
+    arrays it points to: the object lets go of them when somebody calls its __init__ again."""
     memset(to, 0, sizeof(train_loss))
     to.elementwise = isinstance(loss, SigmoidCrossEntropy)
     if to.elementwise:
         to.sigmoid = (<_BinaryLoss>loss)._template
         to.plain = (<_BinaryLoss>loss)._plain
+        held["options"] = (<_BinaryLoss>loss)._ignore
         if (<_BinaryLoss>loss)._pos_weight is not None:
             pos_weight = _pos_weights((<_BinaryLoss>loss)._pos_weight, classes)
             held["pos_weight"] = pos_weight
@@ -70,6 +72,7 @@ cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict he
             to.sigmoid.pos_weight.step = sizeof(double)
     else:
         (<SoftmaxCrossEntropy>loss).prepare(&to.softmax, classes)
+        held["options"] = (<SoftmaxCrossEntropy>loss)._ignore, (<SoftmaxCrossEntropy>loss)._spread
         if (<SoftmaxCrossEntropy>loss)._class_mask is not None:
             raise ValueError("loss has class_mask, which belongs to the rows of one call; expected "
                              "a loss without it")
@@ -142,11 +145,13 @@ cdef class _Loop:
             raise MemoryError("crossent: no memory for the activations of a batch")
         return self.run.net.blas.sgemm != NULL
 
-    def bind(self, list chunks, target, sample_weight, loss, class_weight):
-        """Rows of `chunks`, contiguous `target` or None, weights of double or None."""
+    def bind(self, list chunks, target, sample_weight, loss, class_weight, names=("X", "y")):
+        """Rows of `chunks`, contiguous `target` or None, weights of double or None; `names` are
+        those of the arguments that the rows and the target came by."""
         cdef size_t i, begin = 0
         cdef cnp.ndarray array
-        self.held.update(chunks=chunks, weight=sample_weight, class_weight=class_weight, loss=loss)
+        self.held.update(chunks=chunks, weight=sample_weight, class_weight=class_weight, loss=loss,
+                         names=names)
         self.target = target
         free(self.chunks)
         self.chunks = <train_chunk *>calloc(len(chunks), sizeof(train_chunk))
@@ -168,7 +173,7 @@ cdef class _Loop:
             self.run.data.target_columns = target.shape[1] if target.ndim == 2 else 0
             _loss_template(loss, self.outputs(), &self.run.loss, self.held)
             if self.run.loss.softmax.ignored and self.run.data.target_columns:
-                raise _errors.ignored_probabilities()
+                raise _errors.ignored_probabilities(names[1])
         self.run.data.weight = <double *>_address(sample_weight)
         if class_weight is not None:
             self.run.loss.class_weight = <double *>_address(class_weight)
@@ -176,7 +181,6 @@ cdef class _Loop:
             if self.run.loss.softmax.class_weight != NULL:
                 raise ValueError("class_weight is given twice, in loss and as an argument")
             self.run.loss.softmax.class_weight = <double *>_address(class_weight)
-        memset(&self.run.sums, 0, sizeof(self.run.sums))
 
     def optimize(self, optimizer, uint64_t step, uint64_t seed, size_t accumulate):
         cdef train_update *u = &self.run.update
@@ -237,6 +241,7 @@ cdef class _Loop:
         """All rows, part by part: logits to `out` if given, loss to the sums if there is y."""
         cdef void *to = _address(out)
         cdef int status = 0
+        memset(&self.run.sums, 0, sizeof(self.run.sums))
         self.run.position = 0
         while self.run.position < self.run.data.rows and status == 0:
             with nogil:
@@ -247,6 +252,10 @@ cdef class _Loop:
     def _order_of_rows(self):
         """The rows of the epoch, in the order they are taken."""
         return self.held["order"]
+
+    @property
+    def rows(self):
+        return self.run.data.rows
 
     @property
     def step(self):
@@ -264,15 +273,17 @@ cdef class _Loop:
     cdef int check(self, int status) except -1:
         cdef crossent_softmax call
         if status >= TRAIN_BAD_ROW:
-            from ._optimizers import training_stopped
+            from .train.history import training_stopped
             raise training_stopped(
-                self.run.fault_row if status == TRAIN_BAD_ROW else None,
+                self.held["names"][0], self.run.fault_row if status == TRAIN_BAD_ROW else None,
                 "gradient" if status == TRAIN_BAD_GRADIENT else "loss", self.run.step + 1)
         if status == CROSSENT_BAD_LABEL and self.run.loss.elementwise:
             row = self.run.fault_row
-            raise ValueError(f"y[{row}] is {self.target[row]}; expected 0 <= y <= 1")
+            name = self.held["names"][1]
+            raise ValueError(f"{name}[{row}] is {self.target[row]}; expected 0 <= {name} <= 1")
         if status == CROSSENT_BAD_LABEL:
-            raise _errors.bad_label("y", self.target, self.run.fault_row, self.outputs())
+            raise _errors.bad_label(self.held["names"][1], self.target, self.run.fault_row,
+                                    self.outputs())
         memset(&call, 0, sizeof(call))
         return check(status, &call, None, None)
 

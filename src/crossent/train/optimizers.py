@@ -1,0 +1,125 @@
+"""The rules by which a step changes parameters: what the core reads of them, and their checks."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from .. import _check
+from .schedules import Constant, check_schedule
+
+
+@dataclass
+class _Optimizer:
+    """Options common to all; L2 and L1 act on weights, not on biases."""
+
+    lr: float = 0.01
+    l2: float = 0.0
+    l1: float = 0.0
+    clip: float | None = None
+    schedule: object = field(default_factory=Constant)
+
+    # What the core reads of every optimiser; the classes below replace theirs by fields.
+    moments: ClassVar[int] = 0
+    momentum: ClassVar[float] = 0.0
+    nesterov: ClassVar[bool] = False
+    beta1: ClassVar[float] = 0.0
+    beta2: ClassVar[float] = 0.0
+    epsilon: ClassVar[float | None] = None
+    weight_decay: ClassVar[float] = 0.0
+
+    def __post_init__(self):
+        for name in ("lr", "l2", "l1", "weight_decay"):
+            _check.number(name, getattr(self, name), 0)
+        for name in ("clip", "epsilon"):
+            _check.positive(name, getattr(self, name), optional=True)
+        for name in ("momentum", "beta1", "beta2"):
+            _check.share(name, getattr(self, name))
+        if not isinstance(self.nesterov, (bool, np.bool_)):
+            raise TypeError(f"nesterov is {self.nesterov!r}; expected True or False")
+        check_schedule("schedule", self.schedule)
+
+
+@dataclass
+class SGD(_Optimizer):
+    """Stochastic gradient descent: ``m = momentum * m + g; p -= lr * m``.
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        Learning rate.
+    l2, l1 : float, default 0
+        Strengths of the penalties ``l2 / 2 * sum(W**2)`` and ``l1 * sum(abs(W))``; biases have
+        none.
+    clip : float, optional
+        Largest Euclidean norm of the whole gradient; a longer one is shortened to it.
+    schedule : callable, default ``Constant()``
+        `Constant`, `Steps`, `Cosine`, `WarmUp`, or a function of an array of step numbers (from 0),
+        the steps of an epoch and of the whole fit, that returns factors of `lr`.
+    momentum : float, 0 <= momentum < 1, default 0
+    nesterov : bool, default False
+        ``p -= lr * (g + momentum * m)`` instead.
+
+    Examples
+    --------
+    >>> from crossent.train import SGD, Cosine
+    >>> SGD(0.1, momentum=0.9, schedule=Cosine()).momentum
+    0.9
+    """
+
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def moments(self):
+        """Arrays of running means that the core keeps for each parameter."""
+        return 1 if self.momentum else 0
+
+
+@dataclass
+class Adam(_Optimizer):
+    """Adam (Kingma and Ba, 2015) with bias correction; `l2` is added to the gradient.
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        Learning rate.
+    l2, l1, clip, schedule
+        As for `SGD`.
+    beta1, beta2, epsilon : float, default 0.9, 0.999 and 1e-8
+        ``p -= lr * m / (sqrt(v) + epsilon)``, m and v being the corrected running means of the
+        gradient and of its square.
+
+    Examples
+    --------
+    >>> from crossent.train import Adam
+    >>> Adam().lr
+    0.001
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    moments: ClassVar[int] = 2
+
+
+@dataclass
+class AdamW(Adam):
+    """Adam with decoupled weight decay, ``W -= lr * weight_decay * W`` (Loshchilov, Hutter, 2019).
+
+    Parameters
+    ----------
+    lr, l2, l1, clip, schedule, beta1, beta2, epsilon
+        As for `Adam`.
+    weight_decay : float, default 0.01
+        Of weights, not of biases.
+
+    Examples
+    --------
+    >>> from crossent.train import AdamW
+    >>> AdamW(3e-4).weight_decay
+    0.01
+    """
+
+    weight_decay: float = 0.01
