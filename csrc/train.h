@@ -21,7 +21,8 @@
 enum train_status {
     TRAIN_BAD_ROW = 100,     /* row `fault_row` of the data holds NaN or infinity */
     TRAIN_BAD_LOSS,          /* the loss is not finite, though the data are */
-    TRAIN_BAD_GRADIENT       /* the gradient is not finite, though the loss is */
+    TRAIN_BAD_GRADIENT,      /* the gradient is not finite, though the loss is */
+    TRAIN_EMPTY_CLASS        /* sampling by class found no row of some class */
 };
 
 enum train_activation { TRAIN_IDENTITY, TRAIN_RELU, TRAIN_TANH, TRAIN_SIGMOID, TRAIN_GELU };
@@ -138,7 +139,8 @@ int train_batches(struct train_run *run, double seconds);
 int train_evaluate(struct train_run *run, void *out);
 
 /* The order of an epoch (train_data.c). `train_order_length` is the number of rows it will have;
- * 0 where a class of [0, classes) has no rows, as sampling by class needs them all. */
+ * 0 where a class of [0, classes) has no rows, as sampling by class needs them all. `length` of
+ * `train_order` is that number, whatever the labels are by then. */
 int train_order_length(const struct train_data *data, enum train_sampling sampling, size_t classes,
                        size_t *length);
 int train_order(size_t *order, size_t length, const struct train_data *data,

@@ -118,28 +118,32 @@ static void sample_class(size_t *to, size_t *members, size_t count, size_t share
         to[i] = members[i % count];
 }
 
-static int sample_rows(size_t *order, const struct train_data *data, enum train_sampling sampling,
-                       size_t classes, uint64_t *state)
+/* `share` rows of every class. Labels are read again after they were counted, and another thread may
+ * have changed them: a class takes no more rows than were counted, and may find fewer, or none. */
+static int sample_rows(size_t *order, size_t share, const struct train_data *data,
+                       enum train_sampling sampling, size_t classes, uint64_t *state)
 {
-    size_t *counts = malloc(2 * classes * sizeof *counts), *start = counts + classes;
+    size_t *counts = malloc(3 * classes * sizeof *counts);
     size_t *members = malloc((data->rows + 1) * sizeof *members);
-    if (counts && members) {
+    int status = counts && members ? CROSSENT_OK : CROSSENT_NO_MEMORY;
+    if (status == CROSSENT_OK) {
+        size_t *begin = counts + classes, *end = begin + classes, place = 0;
         count_classes(data, classes, counts);
-        size_t share = share_of_class(counts, classes, data->rows, sampling), at = 0;
-        for (size_t c = 0; c < classes; at += counts[c++])
-            start[c] = at;
+        for (size_t c = 0; c < classes; place += counts[c++])
+            begin[c] = end[c] = place;
         for (size_t i = 0; i < data->rows; i++) {
             int64_t label = train_label(data, i);
-            if (label >= 0 && (uint64_t)label < classes && start[label] < data->rows)
-                members[start[label]++] = i;
+            if (label >= 0 && (uint64_t)label < classes &&
+                end[label] < begin[label] + counts[label])
+                members[end[label]++] = i;
         }
-        for (size_t c = 0, end = 0; share && c < classes; c++) {
-            end += counts[c];
-            sample_class(order + c * share, members + end - counts[c], counts[c], share, sampling,
-                         state);
-        }
+        for (size_t c = 0; status == CROSSENT_OK && c < classes; c++)
+            if (end[c] == begin[c])
+                status = TRAIN_EMPTY_CLASS;
+            else
+                sample_class(order + c * share, members + begin[c], end[c] - begin[c], share,
+                             sampling, state);
     }
-    int status = counts && members ? CROSSENT_OK : CROSSENT_NO_MEMORY;
     free(counts);
     free(members);
     return status;
@@ -155,8 +159,8 @@ int train_order(size_t *order, size_t length, const struct train_data *data,
         for (size_t i = 0; i < length; i++)
             order[i] = i;
     else
-        status = sample_rows(order, data, sampling, classes, &state);
-    if (shuffle)
+        status = sample_rows(order, length / classes, data, sampling, classes, &state);
+    if (shuffle && status == CROSSENT_OK)
         shuffle_rows(order, length, &state);
     return status;
 }

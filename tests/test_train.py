@@ -316,6 +316,18 @@ def test_rows_without_part_are_never_read(rng):
     assert_same(nets[1], copy_of(nets[0]), 0)
 
 
+def test_rows_of_each_ignored_label_are_never_read(rng):
+    X, y = make_data(rng)
+    ignored = np.isin(y, (0, 2))
+    dirty = np.where(ignored[:, None], np.nan, X)
+    loss = crossent.SoftmaxCrossEntropy(ignore_index=(0, 2))
+    nets = [make_net(np.random.default_rng(1)) for _ in range(2)]
+    for net, data in zip(nets, (X, dirty), strict=True):
+        net.fit(data, y, loss=loss, epochs=2, batch_size=8)
+    assert_same(nets[1], copy_of(nets[0]), 0)
+    assert nets[1].evaluate(dirty, y, loss=loss) == nets[0].evaluate(X, y, loss=loss)
+
+
 def test_balanced_class_weights(rng):
     X, y = make_data(rng, classes=3)
     counts = np.bincount(y, minlength=CLASSES)
@@ -340,6 +352,13 @@ def test_sampling_evens_out_the_classes(sampling, rng):
         assert np.bincount(order).min() >= 1
     if sampling == "under":
         assert np.bincount(order).max() == 1
+
+
+def test_balanced_sampling_draws_every_row_of_a_small_class(rng):
+    y = np.repeat([0, 1, 2], [200, 2, 3])
+    loop = bound_loop(Network.create([3, 3], dtype=np.float64), np.eye(3)[y], y)
+    loop.order("balanced", 3, 0, True)
+    assert {200, 201, 202, 203, 204} < set(loop._order_of_rows().tolist())
 
 
 def test_the_order_is_the_documented_one(rng):
@@ -511,6 +530,15 @@ def test_predictions_and_evaluation(dtype, rng):
     loss, accuracy = net.evaluate(X, y)
     assert loss == pytest.approx(crossent.softmax_cross_entropy(logits, y), rel=1e-12)
     assert accuracy == np.mean(net.predict(X) == y)
+
+
+@pytest.mark.parametrize("nonfinite", ["propagate", "raise"])
+def test_evaluation_of_rows_without_a_loss_is_nan(nonfinite, rng):
+    """The loss itself says it, as it is asked for; only a training stops."""
+    X, y = make_data(rng)
+    X[4] = np.nan
+    loss, _ = make_net(rng).evaluate(X, y, loss=crossent.SoftmaxCrossEntropy(nonfinite=nonfinite))
+    assert np.isnan(loss)
 
 
 def test_accuracy_of_a_sigmoid_counts_answers(dtype, rng):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -180,6 +181,36 @@ def test_overlapping_calls_give_blas_its_threads_back(order, monkeypatch):
     with pytest.raises(KeyboardInterrupt), _blas.one_blas_thread(True):
         raise KeyboardInterrupt
     assert pools.threads == 8
+
+
+# ---------------------------------------------------------------- other threads
+
+
+@pytest.mark.parametrize("sampling", ["over", "under", "balanced"])
+def test_labels_that_change_while_rows_are_drawn(sampling):
+    """Wrong numbers are allowed then, or a message; a read or write outside an array is not."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((200_000, 1), np.float32)
+    y = rng.integers(0, 3, len(X))
+    over = threading.Event()
+
+    def change():
+        while not over.is_set():
+            for first in (0, 1, 2):
+                y[: len(y) // 2] = first
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    try:
+        for seed in range(5):
+            net = Network.create([1, 3], seed=0)
+            try:
+                net.fit(X, y, sampling=sampling, epochs=3, batch_size=4096, seed=seed, threads=1)
+            except ValueError as error:
+                assert "needs rows of every class" in str(error)  # noqa: PT017
+    finally:
+        over.set()
+        writer.join()
 
 
 # ---------------------------------------------------------------- files

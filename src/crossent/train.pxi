@@ -192,7 +192,7 @@ cdef class _Loop:
         self.run.step, self.run.seed, self.run.accumulate = step, seed, accumulate
 
     def order(self, str sampling, size_t classes, uint64_t epoch, bint shuffle):
-        """Draws the rows of an epoch; returns how many there are."""
+        """Draws the rows of an epoch; returns how many there are, 0 where a class has none."""
         cdef train_sampling how = <train_sampling><int>SAMPLINGS.index(sampling)
         cdef size_t length = 0
         cdef int status
@@ -208,6 +208,8 @@ cdef class _Loop:
             with nogil:
                 status = train_order(self.run.order, length, &self.run.data, how, classes,
                                      self.run.seed, epoch, shuffle)
+            if status == TRAIN_EMPTY_CLASS:
+                return 0
             self.check(status)
         return length
 

@@ -32,7 +32,7 @@ cdef extern from "linear.h" nogil:
 cdef extern from "train.h" nogil:
 
     enum train_status:
-        TRAIN_BAD_ROW, TRAIN_BAD_LOSS, TRAIN_BAD_GRADIENT
+        TRAIN_BAD_ROW, TRAIN_BAD_LOSS, TRAIN_BAD_GRADIENT, TRAIN_EMPTY_CLASS
 
     enum train_activation:
         TRAIN_IDENTITY, TRAIN_RELU, TRAIN_TANH, TRAIN_SIGMOID, TRAIN_GELU
