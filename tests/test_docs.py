@@ -45,7 +45,7 @@ def documented():
 
 DOCSTRINGS = dict(documented())
 NAMES = {f"{module.__name__}.{name}" for module in MODULES for name in module.__all__}
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
 def run_examples(text, name, names):
