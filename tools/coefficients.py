@@ -1,4 +1,4 @@
-"""Minimax polynomials for exp and log: prints csrc/coefficients.h, or checks it with --check.
+"""Minimax polynomials for exp and log: prints csrc/math/coefficients.h, or checks it with --check.
 
 Every polynomial P approximates a power series g, and the relative error of the function wanted is
 w(x) (P(x) - g(x)) with a weight w that vanishes at 0.  P is found by the Remez exchange on a fine

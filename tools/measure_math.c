@@ -1,10 +1,11 @@
-/* The largest errors of the functions of csrc/math.inc.h, in the lines that stand above them there:
+/* The largest errors of the functions of csrc/math/math.inc.h, in the lines that stand above them:
  *
- *   gcc -std=gnu11 -O3 -ffp-contract=off -fno-math-errno -mavx2 -mfma -fopenmp -Icsrc -Itests/c \
- *       tools/measure_math.c csrc/options.c -o measure_math -lquadmath -lm
+ *   gcc -std=gnu11 -O3 -ffp-contract=off -fno-math-errno -mavx2 -mfma -fopenmp -Icsrc \
+ *       -Icsrc/include -Itests/c -DCROSSENT_QUAD tools/measure_math.c tests/c/math_error_f32.c \
+ *       tests/c/math_error_f64.c csrc/kernels/softmax/options.c -o measure_math -lquadmath -lm
  *   ./measure_math [POINTS]
  *
- * a) float: every argument, against double.
+ * a) float: every argument, against long double.
  * b) double: POINTS arguments (100 million), in SEARCHES independent searches. Each draws half of
  *    its points at random, of which half are uniform on the function's range and half have a
  *    uniform logarithm down to 2^-70; the others lie at random distances, 2^-52 to 1 relative,
@@ -20,34 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "simd/scalar.h"
-#define ISA measured
-#define ISA_FEATURES 0
-#include "unit.inc.h"
-
-#define T float
-#define SUFFIX _f32
-#define IS_DOUBLE 0
-#define REAL double
-#define REAL_(f) f
-#define CASES floats
-#include "math_error.inc.h"
-
-#define T double
-#define SUFFIX _f64
-#define IS_DOUBLE 1
-#define REAL long double
-#define REAL_(f) f##l
-#define CASES doubles_nearly
-#include "math_error.inc.h"
-
-#define T double
-#define SUFFIX _f64
-#define IS_DOUBLE 1
-#define REAL __float128
-#define REAL_(f) f##q
-#define CASES doubles
-#include "math_error.inc.h"
+#include "base/bits.h"
+#include "math_error.h"
 
 enum { SEARCHES = 64, KEPT = 32 };
 
@@ -74,16 +49,16 @@ static struct place measure(const struct math_case *c, double x, double low)
 static struct place every_float(const struct math_case *c, float end)
 {
     struct place worst = measure(c, 0, 0);
-    uint32_t sign = word_f32(end) & 0x80000000, count = word_f32(end) & 0x7fffffff;
+    uint32_t sign = bits_of_float(end) & 0x80000000, count = bits_of_float(end) & 0x7fffffff;
 #pragma omp parallel for reduction(worst : worst) schedule(dynamic, 1 << 20)
     for (uint32_t w = 1; w <= count; w++)
-        worst = worse(worst, measure(c, float_f32(w | sign), 0));
+        worst = worse(worst, measure(c, float_of_bits(w | sign), 0));
     return worst;
 }
 
 static struct place search(int which, long points, uint64_t state)
 {
-    const struct math_case *c = &doubles[which], *nearly = &doubles_nearly[which];
+    const struct math_case *c = &doubles_in_quad[which], *nearly = &doubles[which];
     struct place kept[KEPT] = {{0}}, worst = {0};
     int least = 0;
     for (long i = 0; i < points; i++) {
@@ -118,26 +93,26 @@ static void print(const char *name, const char *type, struct place p)
 int main(int count, char **argument)
 {
     long points = count > 1 ? atol(argument[1]) : 100000000;
-    for (int i = 0; i < COUNT(floats); i++) {
+    for (int i = 0; i < FLOAT_CASES; i++) {
         struct place worst = every_float(&floats[i], (float)floats[i].to);
         if (floats[i].from < 0)
             worst = worse(worst, every_float(&floats[i], (float)floats[i].from));
         print(floats[i].name, "float", worst);
     }
-    struct place found[COUNT(doubles)] = {{0}};
-    for (int i = 0; i < COUNT(doubles); i++) {
+    struct place found[DOUBLE_CASES] = {{0}};
+    for (int i = 0; i < DOUBLE_CASES; i++) {
         struct place worst = {0};
 #pragma omp parallel for reduction(worst : worst) schedule(dynamic)
         for (int s = 1; s <= SEARCHES; s++)
             worst = worse(worst, search(i, points / SEARCHES, 0x9e3779b97f4a7c15 * (uint64_t)s));
         found[i] = worst;
     }
-    for (int i = 0; i < COUNT(doubles); i++) {
+    for (int i = 0; i < DOUBLE_CASES; i++) {
         struct place worst = found[i];
-        for (int k = 0; k < 2 * COUNT(doubles); k++) {
+        for (int k = 0; k < 2 * DOUBLE_CASES; k++) {
             double x = k % 2 ? -found[k / 2].x : found[k / 2].x;
             if (doubles[i].from <= x && x <= doubles[i].to)
-                worst = worse(worst, measure(&doubles[i], x, 0));
+                worst = worse(worst, measure(&doubles_in_quad[i], x, 0));
         }
         print(doubles[i].name, "double", worst);
     }

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../bits.h"
-#include "../half.h"
+#include "base/bits.h"
+#include "base/half.h"
 
 typedef float vec_f32;
 typedef int mask_f32;

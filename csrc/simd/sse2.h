@@ -7,13 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../half.h"
+#include "base/half.h"
 
 typedef __m128 vec_f32;
 typedef __m128 mask_f32;
 typedef __m128d vec_f64;
 typedef __m128d mask_f64;
 enum { LANES_f32 = 4, LANES_f64 = 2, PARTS_f32 = 2, PARTS_f64 = 1 };
+
+#include "simd/two_sum.h"
 
 
 static inline vec_f64 vset_f64(double x) { return _mm_set1_pd(x); }
@@ -79,15 +81,8 @@ static inline void vtranspose_f64(vec_f64 *v)
     v[1] = _mm_unpackhi_pd(a, b);
 }
 
-/* SSE2 has no fused multiply-add, so it is composed, to the last bit. Two tools serve: */
-/* (1) s = a + b rounded, and the exact error of that rounding (Knuth). */
-static inline vec_f64 two_sum(vec_f64 a, vec_f64 b, vec_f64 *error)
-{
-    vec_f64 s = a + b, t = s - a;
-    *error = (a - (s - t)) + (b - t);
-    return s;
-}
-/* (2) a + b rounded to odd: an inexact sum takes that one of its two neighbours whose last bit is
+/* SSE2 has no fused multiply-add, so it is composed, to the last bit. Two tools serve: two_sum, and
+ * a + b rounded to odd: an inexact sum takes that one of its two neighbours whose last bit is
  * 1, so it can never sit on a value or a midpoint of a coarser rounding, and a later rounding to
  * at least two bits fewer gives what rounding a + b at once would give. From the rounded sum, an
  * even one that is inexact moves one step towards its error. */

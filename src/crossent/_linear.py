@@ -1,9 +1,9 @@
 """Cross-entropy of a linear layer, chunk by chunk: the logits of all rows never exist at once.
 
 A chunk of rows goes through one buffer: logits, their gradient in place of them by the loss kernel,
-and two more products into the gradients of x and weight (csrc/linear.c). The divisor of the mean is
-known beforehand and enters the loss as upstream gradient, so that no pass over the gradients is
-needed for it.
+and two more products into the gradients of x and weight (csrc/train/linear.c). The
+divisor of the mean is known beforehand and enters the loss as upstream gradient, so that no pass
+over the gradients is needed for it.
 """
 
 import numpy as np

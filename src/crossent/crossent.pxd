@@ -1,4 +1,4 @@
-# Mirror of csrc/crossent.h, same order.
+# Mirror of csrc/include/crossent.h, same order.
 from libc.stdint cimport int64_t
 
 cdef extern from "crossent.h" nogil:

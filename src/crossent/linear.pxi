@@ -1,4 +1,4 @@
-# The products of `_linear.py` (csrc/linear.h), and what it needs of a loss without logits.
+# The products of `_linear.py` (csrc/include/linear.h), and what it needs of a loss without logits.
 
 
 cdef class _Linear:

@@ -1,5 +1,5 @@
-# The mini-batch loop of csrc/train.h. `crossent.train` checks the arguments and allocates the arrays;
-# here they become pointers, and stay referenced as long as C may read them.
+# The mini-batch loop of csrc/include/train.h. `crossent.train` checks the arguments and allocates
+# the arrays; here they become pointers, and stay referenced as long as C may read them.
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from libc.math cimport INFINITY
@@ -11,7 +11,7 @@ from crossent.training cimport *
 cdef enum:
     SLICES_PER_SECOND = 20    # how often the loop looks for Ctrl-C
 
-# In the order of csrc/train.h.
+# In the order of csrc/include/train.h.
 ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "gelu")
 SAMPLINGS = ("all", "over", "under", "balanced")
 

@@ -1,4 +1,4 @@
-# Mirror of csrc/train.h, same order: what the boundary needs of it.
+# Mirror of csrc/include/train.h, same order: what the boundary needs of it.
 from libc.stdint cimport uint64_t
 from crossent.crossent cimport crossent_dtype, crossent_sigmoid_options, crossent_softmax
 

@@ -1,53 +1,11 @@
-/* The error of every function of math.inc.h, measured in a wider type. Included after unit.inc.h in
- * the scalar vocabulary, with T, SUFFIX and IS_DOUBLE as there, REAL the wider type, REAL_(f) its
- * function f, and CASES the name of the table to make. Arguments are double for every T, so that
- * one type of table is enough.
- */
-#ifndef CROSSENT_MATH_ERROR_H
-#define CROSSENT_MATH_ERROR_H
-
-/* `low` counts for log1p_pair alone. The function is measured on [from, to]. */
-struct math_case {
-    const char *name;
-    double (*error)(double x, double low);
-    double from, to;
-};
-
-/* Uniform on [0, 1). */
-static double random_unit(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return (double)(*state * 0x2545f4914f6cdd1d >> 11) * 0x1p-53;
-}
-
-/* Half the points are uniform on [from, to]; of the others the logarithm is, down to 2^-70. */
-static double random_point(const struct math_case *c, uint64_t *state)
-{
-    double u = random_unit(state);
-    if (random_unit(state) < 0.5)
-        return c->from + u * (c->to - c->from);
-    double end = random_unit(state) < 0.5 && c->from < 0 ? c->from : c->to;
-    return end * exp2(-u * (70 + log2(fabs(end))));
-}
-
-static double ulp_of(double x) { return nextafter(fabs(x), INFINITY) - fabs(x); }
-
-/* 0 or anything up to an ulp of x. */
-static double random_low(double x, uint64_t *state)
-{
-    double u = random_unit(state);
-    return u < 0.5 ? 0 : (4 * u - 3) * ulp_of(x);
-}
+/* The error of every function of math.inc.h, measured in a wider type: REAL, whose function f is
+ * REAL_(f). Included behind unit.inc.h; CASES names the table to make. */
+#if !defined REAL || !defined CASES
+#error "math_error.inc.h: define REAL, REAL_ and CASES"
+#endif
 
 /* A name of this inclusion's own. */
 #define OWN(word) PASTE(word, CASES)
-
-#endif
-#ifndef REAL
-#error "math_error.inc.h: define T, SUFFIX, IS_DOUBLE, REAL, REAL_ and CASES"
-#endif
 
 /* `difference` in units in the last place of `exact`, as T has them. */
 static double OWN(in_ulps_)(REAL difference, REAL exact)
@@ -132,7 +90,7 @@ static double OWN(log1p_pair_error_)(double v, double low)
 }
 #endif
 
-static const struct math_case CASES[] = {
+const struct math_case CASES[] = {
     {"exp_scaled", OWN(exp_scaled_error_), -RANGE, RANGE},
     {"exp_negative", OWN(exp_negative_error_), 0, IS_DOUBLE ? 750 : 110},
     {"exp_near", OWN(exp_near_error_), 0, NEAR},
@@ -144,9 +102,7 @@ static const struct math_case CASES[] = {
 #endif
 };
 
-#undef T
-#undef SUFFIX
-#undef IS_DOUBLE
+#undef OWN
 #undef REAL
 #undef REAL_
 #undef CASES

@@ -12,26 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "simd/scalar.h"
-#define ISA measured
-#define ISA_FEATURES 0
-#include "unit.inc.h"
-
-#define T float
-#define SUFFIX _f32
-#define IS_DOUBLE 0
-#define REAL long double
-#define REAL_(f) f##l
-#define CASES floats
-#include "math_error.inc.h"
-
-#define T double
-#define SUFFIX _f64
-#define IS_DOUBLE 1
-#define REAL long double
-#define REAL_(f) f##l
-#define CASES doubles
-#include "math_error.inc.h"
+#include "math_error.h"
 
 enum { POINTS = 150000 };   /* of each function and type */
 
@@ -105,10 +86,10 @@ int main(int count, char **argument)
     fclose(file);
     text[length] = 0;
 
-    for (int i = 0; i < COUNT(floats); i++)
+    for (int i = 0; i < FLOAT_CASES; i++)
         test_case(&floats[i], "float", text);
     int wide = LDBL_MANT_DIG >= DBL_MANT_DIG + 10;
-    for (int i = 0; wide && i < COUNT(doubles); i++)
+    for (int i = 0; wide && i < DOUBLE_CASES; i++)
         test_case(&doubles[i], "double", text);
     printf("%lu checks, %lu failures%s\n", checks, failures,
            wide ? "" : "; double not checked: long double is no wider");

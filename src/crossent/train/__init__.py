@@ -3,7 +3,7 @@
 A network is a list of layers ``x @ W + b`` with an activation between them; the arrays are the
 caller's own and change in place. Shuffling, gathering, forward pass, loss, backward pass and update
 run in C with the GIL released, for whole epochs. The order of the rows depends on the seed alone
-(SplitMix64 and Fisher-Yates, see csrc/train_data.c), and the results on nothing but it: not on the
+(SplitMix64 and Fisher-Yates, see csrc/train/data.c), and the results on nothing but it: not on the
 number of threads, nor on which instruction set with fused multiply-add runs.
 
 Where BLAS computes a product (weights of more than 4 MB, or processors without fused multiply-add),

@@ -1,4 +1,0 @@
-#include "../simd/neon.h"
-#define ISA neon
-#define ISA_FEATURES CPU_BASELINE
-#include "../unit.inc.h"

@@ -1,0 +1,262 @@
+/* From a row's statistics to its loss and the coefficients of its gradient, LANES rows at a time,
+ * in double for both types. With E the scaled exponentials, k the anchor, x - shift as x:
+ *
+ *     O    = sum of E_j, j != k
+ *     loss = log(1 + O / E_k)                = logsumexp(x) - x_k
+ *     p_j  = E_j / (O + E_k)                 1 - p_k = O / (O + E_k)
+ *
+ * Nothing is subtracted, so loss and 1 - p_k keep their relative accuracy however small they are.
+ * An anchor more than FAR below the largest logit counts as that far below, and what is missing is
+ * added to the loss: O / E_k does not overflow.
+ */
+static const double FAR = 700;
+
+/* (a + a_low) / d corrected by one residual; inverse = 1 / d, d_low a correction to d. */
+static inline vec quotient(vec a, vec a_low, vec d, vec d_low, vec inverse, vec *low)
+{
+    vec q = a * inverse;
+    vec rest = vfma(vset(0) - q, d, a) + vfma(vset(0) - q, d_low, a_low);
+    *low = rest * inverse;
+    return q;
+}
+
+/* p_k, which near 1 is best known by what is left. */
+INLINE void store_shares(struct rows *rows, size_t r, vec rest, vec p)
+{
+    vstore(rows->rest + r, rest);
+    vstore(rows->anchor_p + r, vselect(vless(rest, vset(0.5)), vset(1) - rest, p));
+}
+
+/* a b, and what rounding cuts off it. */
+static inline vec pair_times(vec a, vec a_low, vec b, vec b_low, vec *low)
+{
+    vec p = a * b;
+    *low = vfma(a, b, vset(0) - p) + (a * b_low + a_low * b);
+    return p;
+}
+
+/* Where smoothing gives every class `share`, and `kept` more to the label k, with m a maximum:
+ *     loss = log1p(v) + kept (x_m - x_k) + share sum of (x_m - x_j)
+ *     gap  = p_k - t_k = (sum of the other t_j) - (1 - p_k), whichever takes less from less
+ */
+INLINE void
+smoothed_lanes(struct rows *rows, size_t r, vec top, vec anchor, vec log_of_sum, vec log_low)
+{
+    const struct smoothing *s = &rows->smoothing;
+    const vec zero = vset(0);
+    vec low, d_low, b_low, lost;
+    vec d = pair_times(vset(s->share.hi * 0x1p64), vset(s->share.lo * 0x1p64),
+                       vload(rows->distances + r), vload(rows->distances_low + r), &d_low);
+    vec behind = two_sum(top, zero - anchor, &b_low);
+    behind = pair_times(vset(s->kept.hi), vset(s->kept.lo), behind, b_low, &b_low);
+    vec loss = two_sum(d, behind, &low);
+    low = low + (d_low + b_low);
+    loss = two_sum(loss, log_of_sum, &lost);
+    low = vselect(vless(loss, vset(INFINITY)), low + (lost + log_low), zero);
+    vstore(rows->smoothed + r, loss + low);
+    vstore(rows->smoothed_low + r, (loss - (loss + low)) + low);
+
+    const vec t = vset(s->label), others = vset(s->others);
+    vec p = vload(rows->anchor_p + r), rest = vload(rows->rest + r);
+    mask small = vless(p + t, rest + others);
+    vstore(rows->gap + r, vselect(small, p - t, others - rest));
+}
+
+/* Of a soft target t of sum T:
+ *     loss = T (logsumexp(x) - x_k) + sum of t_j (x_k - x_j)
+ *     gap  = T p_k - t_k = (T - t_k) - T (1 - p_k), whichever takes less from less
+ */
+INLINE void soft_lanes(struct rows *rows, size_t r, vec ce, vec ce_low)
+{
+    const vec zero = vset(0), infinite = vset(INFINITY);
+    vec t = vload(rows->t_anchor + r), others = vload(rows->t_rest + r), t_low, low, lost;
+    vec total = two_sum(others, t, &t_low);
+    t_low = t_low + vload(rows->t_rest_low + r);
+    vec own = pair_times(total, t_low, ce, ce_low, &low);
+    mask none = vequal(total + t_low, zero);
+    own = vselect(none, zero, own);
+    vec loss = two_sum(own, vload(rows->distances + r), &lost);
+    low = vselect(none, zero, low) + (lost + vload(rows->distances_low + r));
+    low = vselect(vless(loss, infinite), low, zero);
+    vstore(rows->smoothed + r, loss + low);
+    vstore(rows->smoothed_low + r, (loss - (loss + low)) + low);
+
+    t = total;
+    total = total + t_low;
+    vstore(rows->t_total_low + r, (t - total) + t_low);
+    t = vload(rows->t_anchor + r);
+    vec p = total * vload(rows->anchor_p + r), rest = total * vload(rows->rest + r);
+    mask small = vless(p + t, rest + others);
+    vstore(rows->gap + r, vselect(small, p - t, others - rest));
+    vstore(rows->t_total + r, total);
+}
+
+/* The polynomials of float, evaluated in double: their error, 0.08 ulp of float, is what float rows
+ * have left to lose. */
+INLINE vec short_poly(const float *c, int n, vec x)
+{
+    T wide[16];
+    for (int i = 0; i < n; i++)
+        wide[i] = (T)c[i];
+    return poly_pairs(wide, n, x, x * x);
+}
+
+INLINE vec exp_single(vec x, struct exp_scale scale)
+{
+    x = vmax(scale.low, x);
+    vec t = vfma(x, vset(LOG2E), scale.rounder), n = t - scale.rounder;
+    vec r = vfma(n, vset(-LN2_HI), x), p = short_poly(EXP_f32, COUNT(EXP_f32), r);
+    return vfma(vfma(p, r, vset(1)), r, vset(1)) * vpow2(t);
+}
+
+INLINE vec log1p_single(vec v)
+{
+    vec u = vset(1) + v, k, lost = v - (u - vset(1));
+    vec m = vsplit(u, &k), shrink = vpow2(vset(ROUNDER + (T)EXPONENT_BIAS) - k);
+    vec f = vfma(lost, shrink, m - vset(1));
+    return vfma(k, vset(LN2_HI), vfma(f * f, short_poly(LOG1P_f32, COUNT(LOG1P_f32), f), f));
+}
+
+/* What the anchor counts as: e^FAR is finite with all that it is multiplied by. */
+INLINE vec near_top(vec top, vec anchor) { return vmax(top - vset(FAR), anchor); }
+
+/* Rows of float: the double they are worked out in has digits enough to drop all low parts. In
+ * three passes, as the steps of one row wait for each other: shorter chains of more rows fit what
+ * the processor looks ahead. */
+static void epilogue_single(struct rows *rows)
+{
+    double from[GROUP], e[GROUP], *v = e;
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
+        struct exp_scale scale = exp_range(vload(rows->exponent + r) + vset(BIAS - FLOAT_BIAS));
+        vec start = near_top(top, anchor);
+        vstore(from + r, start);
+        vstore(e + r, exp_single(start, scale));
+    }
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec others = vload(rows->others + r), ek = vload(e + r), sum = others + ek;
+        vec both = vset(1) / (ek * sum), inverse = ek * both;
+        vstore(v + r, others * (sum * both));
+        vstore(rows->scale + r, inverse);
+        store_shares(rows, r, others * inverse, ek * inverse);
+    }
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        vec anchor = vload(rows->at_anchor + r), start = vload(from + r);
+        vec log_of_sum = log1p_single(vload(v + r)), loss = (start - anchor) + log_of_sum;
+        vstore(rows->loss + r, loss);
+        vstore(rows->logsumexp + r, vload(rows->shift + r) + (start + log_of_sum));
+        if (rows->smoothing.on) {
+            vec top = vmax(anchor, vload(rows->max + r));
+            smoothed_lanes(rows, r, top, anchor, (start - top) + log_of_sum, vset(0));
+        }
+        if (rows->soft)
+            soft_lanes(rows, r, loss, vset(0));
+    }
+}
+
+INLINE void
+epilogue_lanes(struct rows *rows, size_t r)
+{
+    const vec zero = vset(0), one = vset(1), infinite = vset(INFINITY);
+    vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
+    vec others_low = vload(rows->others_low + r), hi = vload(rows->others + r);
+    vec others = hi + others_low;
+    others_low = (hi - others) + others_low;   /* now below an ulp, as log1p_pair needs it */
+    struct exp_scale scale = exp_range(vload(rows->exponent + r));
+
+    vec ek_low, v_low, log_low, low, sum_low, part_low;
+    vec start = near_top(top, anchor), ek = exp_pair(start, scale, &ek_low), p = ek;
+    vec v = quotient(others, others_low, ek, ek_low, one / ek, &v_low);
+    vec log_of_sum = log1p_pair(v, v_low, &log_low);
+    vec loss = two_sum(start - anchor, log_of_sum, &low);
+    low = vselect(vless(loss, infinite), low + log_low, zero);
+
+    vec sum = two_sum(others, ek, &sum_low);
+    sum_low = sum_low + (others_low + ek_low);
+    vec inverse = one / sum;
+    inverse = vfma(inverse, vfma(zero - inverse, sum, one) - inverse * sum_low, inverse);
+    vec part = quotient(others, others_low, sum, sum_low, inverse, &part_low);
+    if (vbits(vless(anchor, start)))
+        p = exp_scaled(anchor, scale);
+
+    vstore(rows->loss + r, loss + low);
+    vstore(rows->loss_low + r, (loss - (loss + low)) + low);
+    vstore(rows->scale + r, inverse);
+    store_shares(rows, r, part + part_low, p * inverse);
+    if (rows->soft)
+        soft_lanes(rows, r, loss, low);
+    vec lse = two_sum(start, log_of_sum, &low);
+    vstore(rows->logsumexp + r,
+           vload(rows->shift + r) + vselect(vless(lse, infinite), lse + (low + log_low), lse));
+    if (rows->smoothing.on) {
+        log_of_sum = two_sum(start - top, log_of_sum, &low);
+        smoothed_lanes(rows, r, top, anchor, log_of_sum, low + log_low);
+    }
+}
+
+/* Rows that have no sum: all -inf (a maximum of -inf, and a logsumexp of -inf), or +inf more than
+ * once, where inf - inf would decide (no loss, no gradient, but a logsumexp of +inf). */
+static void epilogue_special(struct rows *rows, size_t r, int bias)
+{
+    if (rows->max[r] == -INFINITY && rows->at_anchor[r] == -INFINITY && rows->others[r] == 0)
+        rows->logsumexp[r] = -INFINITY;
+    if (rows->shift[r] != INFINITY)
+        return;
+    /* x - shift is 0 at +inf. The exponent is 0 unless no other is +inf: then `others` is 0. */
+    double infinities = rows->others[r] / ldexp(1, bias) + (rows->at_anchor[r] == 0);
+    if (infinities > 1.5)
+        rows->loss[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] = rows->smoothed[r] =
+            rows->gap[r] = NAN;
+}
+
+/* Repeats the last row up to a whole register. */
+static void pad_statistics(struct rows *rows)
+{
+    const size_t last = rows->count - 1;
+    for (size_t r = rows->count; r % LANES; r++) {
+        rows->max[r] = rows->max[last];
+        rows->at_anchor[r] = rows->at_anchor[last];
+        rows->exponent[r] = rows->exponent[last];
+        rows->shift[r] = rows->shift[last];
+        rows->others[r] = rows->others[last];
+        rows->others_low[r] = rows->others_low[last];
+        rows->distances[r] = rows->distances[last];
+        rows->distances_low[r] = rows->distances_low[last];
+        rows->t_anchor[r] = rows->t_anchor[last];
+        rows->t_rest[r] = rows->t_rest[last];
+        rows->t_rest_low[r] = rows->t_rest_low[last];
+    }
+}
+
+static void rows_epilogue(struct rows *rows, int bias)
+{
+    unsigned special = (unsigned)rows->shifted;
+    pad_statistics(rows);
+    if (bias != BIAS)
+        epilogue_single(rows);
+    for (size_t r = 0; r < rows->count; r += LANES) {
+        if (bias == BIAS)
+            epilogue_lanes(rows, r);
+        special |= vbits(vequal(vload(rows->max + r), vset(-INFINITY)));
+    }
+    for (size_t r = 0; special && r < rows->count; r++)
+        epilogue_special(rows, r, bias);
+}
+
+/* exp and log of one double, by the same texts as everywhere; for the options of a row. */
+static double exp_one(double x)
+{
+    if (!(x > -745.2))
+        return x == x ? 0 : x;
+    struct exp_scale scale = exp_range(vset(0));
+    return vtop(exp_scaled(vset(x), scale) * vset(UNSCALE));
+}
+
+static double log_one(double x)
+{
+    if (!(x > 0) || x == INFINITY)
+        return x == 0 ? -INFINITY : x > 0 ? x : NAN;
+    const double raise = x < 0x1p-1022 ? 54 : 0;     /* vsplit takes normal numbers */
+    vec lost, k, m = vsplit(vset(x * (raise != 0 ? 0x1p54 : 1)), &k);
+    return vtop(log_parts(k - vset(raise), m - vset(1), vset(0), &lost));
+}

@@ -1,0 +1,54 @@
+/* The options that act on whole rows. */
+#ifndef CROSSENT_OPTIONS_H
+#define CROSSENT_OPTIONS_H
+
+#include "crossent.h"
+#include "kernels/table.h"
+
+/* Whether the call needs softmax/general.inc.h. */
+int needs_general_rows(const struct crossent_softmax *call);
+
+/* The share of each of `left` classes where label_smoothing spreads it: over all of them, or all
+ * but the label's, whose own share then makes up for it; and what it leaves to the target. */
+struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
+                            struct pair *label_share);
+
+/* Smoothing that needs no target of its own for each class; of rows that have a label. */
+struct smoothing even_smoothing(const struct crossent_softmax *call);
+
+/* What the rule makes of p (1 - p). */
+static inline double hessian_factor(enum crossent_hessian rule, size_t classes)
+{
+    if (rule == CROSSENT_FRIEDMAN)
+        return classes > 1 ? (double)classes / (double)(classes - 1) : 1;
+    return rule == CROSSENT_UPPER ? 2 : 1;
+}
+
+/* What temperature and mask make of the logits. */
+struct change logits_change(const struct crossent_softmax *call);
+
+/* Soft targets that the rows of labels read where they lie. */
+int plain_soft(const struct crossent_softmax *call);
+
+int has_focal(const struct crossent_softmax *call);
+
+/* Entry j of a soft target, F32 or F64. */
+static inline double target_at(const struct crossent_softmax *call, const char *t, size_t j)
+{
+    const char *p = t + (ptrdiff_t)j * call->target.step;
+    return call->target.dtype == CROSSENT_F64 ? *(const double *)p : (double)*(const float *)p;
+}
+
+/* Whether the weight of its target weighs a whole row; a choice that only smoothing leaves. */
+static inline int weighs_by_target(const struct crossent_softmax *call)
+{
+    return call->smoothing_by_target && call->label_smoothing != 0;
+}
+
+/* From what the epilogue left to losses, and to the coefficients of the outputs: see options.c. */
+void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
+                   struct rows *rows);
+
+int is_ignored(const struct crossent_softmax *call, int64_t label);
+
+#endif

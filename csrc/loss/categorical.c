@@ -1,0 +1,219 @@
+/* The driver of the loss from probabilities, which shares slabs, labels, weights and faults with
+ * softmax.c; `call->rows.logits` are the probabilities here.
+ *
+ * Class indices, and nothing else that concerns other classes: one number of each row is read, and
+ * the gradient is 0 but there. All else goes row by row through elements/probabilities.inc.h.
+ */
+#include "loss/run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pairs.h"
+#include "base/parallel.h"
+#include "kernels/elements/probabilities.h"
+#include "kernels/softmax/options.h"
+
+/* What clipped probabilities cost. */
+static void set_limits(const struct crossent_categorical *call, const struct kernels *kernels,
+                       double *low_loss, double *high_loss)
+{
+    *low_loss = 0 - log_scaled(kernels->log, call->clip_low, 0);
+    *high_loss = 0 - pair_log1p(kernels->log, (struct pair){-call->clip_high, 0});
+}
+
+/* ---- storing a row of doubles --------------------------------------------------------------- */
+
+static void store_gradient(const struct softmax_run *run, char *p, double *values, double *scratch)
+{
+    const struct crossent_array *out = &run->call->out;
+    const size_t n = run->call->classes;
+    if (run->call->accumulate) {
+        const double *old = run->kernels->f64->load(p, out->step, out->dtype, n, scratch);
+        for (size_t j = 0; j < n; j++)
+            values[j] += old[j];
+    }
+    if (out->dtype == CROSSENT_F32)
+        for (size_t j = 0; j < n; j++)
+            *(float *)(p + (ptrdiff_t)j * out->step) = (float)values[j];
+    else if (out->dtype == CROSSENT_F64)
+        for (size_t j = 0; j < n; j++)
+            *(double *)(p + (ptrdiff_t)j * out->step) = values[j];
+    else
+        for (size_t j = 0; j < n; j++)
+            run->typed->store(p + (ptrdiff_t)j * out->step, out->dtype, values[j]);
+}
+
+/* A gradient that is 0 but at one class. */
+static void store_single(const struct softmax_run *run, char *p, size_t class, double value)
+{
+    const struct crossent_array *out = &run->call->out;
+    static const size_t bytes[] = {[CROSSENT_F32] = 4, [CROSSENT_F64] = 8, [CROSSENT_F16] = 2,
+                                   [CROSSENT_BF16] = 2};
+    char *at = p + (ptrdiff_t)class * out->step;
+    double room;
+    if (run->call->accumulate)
+        value += *(const double *)run->kernels->f64->load(at, 0, out->dtype, 1, &room);
+    else if (out->step == (ptrdiff_t)bytes[out->dtype])
+        memset(p, 0, run->call->classes * bytes[out->dtype]);
+    else
+        fill_row(run, out, p, 0);
+    run->typed->store(at, out->dtype, value);
+}
+
+/* ---- groups of rows ------------------------------------------------------------------------- */
+
+/* A row that has no loss writes nothing. */
+static void bad_probability(struct rows *rows, size_t r, size_t row, size_t class,
+                            struct partial *partial)
+{
+    partial_fault(partial, CROSSENT_BAD_PROBABILITY, row + rows->source[r], class);
+    rows->sample[r] = rows->loss[r] = 0;
+    rows->altered = 1;
+}
+
+/* Labels, and nothing that needs the other classes. */
+static void sparse_rows(const struct softmax_run *run, size_t row, struct rows *rows,
+                        struct partial *partial)
+{
+    const struct crossent_categorical *call = (const struct crossent_categorical *)run->call;
+    const struct crossent_array *array = &call->rows.logits;
+    double p[GROUP], minus[GROUP], low_loss, high_loss;
+    set_limits(call, run->kernels, &low_loss, &high_loss);
+    for (size_t r = 0; r < rows->count; r++) {
+        const char *at = rows->x[r] + (ptrdiff_t)rows->label[r] * array->step;
+        p[r] = *(const double *)run->kernels->f64->load(at, 0, array->dtype, 1, &p[r]);
+        minus[r] = p[r] >= 0x1p-1022 && p[r] <= 1 ? p[r] : 1;
+    }
+    run->kernels->logs(minus, rows->count);
+    for (size_t r = 0; r < rows->count; r++) {
+        int below = p[r] < call->clip_low, above = 1 - p[r] < call->clip_high;
+        double loss = p[r] < 0x1p-1022 ? 0 - log_scaled(run->kernels->log, p[r], 0) : 0 - minus[r];
+        double a = call->rows.coefficient * rows->upstream[r] * rows->weight[r];
+        rows->loss[r] = rows->weight[r] * (below ? low_loss : above ? high_loss : loss);
+        if (!(p[r] >= 0 && p[r] <= 1))
+            bad_probability(rows, r, row, (size_t)rows->label[r], partial);
+        else if (call->rows.output == CROSSENT_GRADIENT)
+            store_single(run, rows->out[r], (size_t)rows->label[r],
+                         below || above ? 0 : 0 - a / (p[r] + 0.0));
+    }
+}
+
+/* The target of a row, class by class, in `to` where it is not there already. */
+static const double *whole_target(const struct rows *rows, size_t r, double *to)
+{
+    if (rows->label[r] < 0)
+        return rows->t[r];
+    if (rows->t[r])
+        memcpy(to, rows->t[r], rows->classes * sizeof *to);
+    else
+        memset(to, 0, rows->classes * sizeof *to);
+    to[rows->label[r]] += pair_value(rows->label_share[r]);
+    return to;
+}
+
+static void dense_row(const struct softmax_run *run, size_t row, struct rows *rows, size_t r,
+                      const char *target, struct scratch *scratch, struct partial *partial)
+{
+    const struct crossent_categorical *call = (const struct crossent_categorical *)run->call;
+    run->typed->stage(&call->rows, rows, r, NULL, target, scratch);
+    double *one_hot = (double *)scratch->staged_target[r] + rows->classes;
+    int labelled = weighs_by_target(&call->rows) || (rows->label[r] >= 0 && !rows->t[r]);
+    double s = labelled ? rows->weight[r] : rows->sample[r];
+    struct probabilities p = {
+        .classes = rows->classes, .p = (const double *)rows->x[r],
+        .t = whole_target(rows, r, one_hot), .normalize = call->normalize,
+        .clip_low = call->clip_low, .clip_high = call->clip_high,
+        .scaled = one_hot + rows->classes, .terms = scratch->slope[r],
+        .live = (double *)rows->memory[r],
+        .gradient = call->rows.output == CROSSENT_GRADIENT,
+        .factor = call->rows.coefficient * rows->upstream[r] * s};
+    set_limits(call, run->kernels, &p.low_loss, &p.high_loss);
+    run->kernels->probabilities(&p);
+    rows->loss[r] = s * p.loss;
+    if (p.bad != SIZE_MAX)
+        bad_probability(rows, r, row, p.bad, partial);
+    else if (p.gradient)
+        store_gradient(run, rows->out[r], p.terms, p.live);
+}
+
+static int is_dense(const struct crossent_categorical *call)
+{
+    int soft = call->rows.target.dtype <= CROSSENT_BF16;
+    return soft || call->normalize || call->rows.label_smoothing != 0;
+}
+
+static void categorical_group(const struct softmax_run *run, size_t row, size_t n,
+                              struct rows *rows, struct scratch *scratch, struct partial *partial)
+{
+    const struct crossent_softmax *call = run->call;
+    struct cursor cursor = cursor_at(call->shape, call->ndim, row);
+    char *target[GROUP];
+    gather_rows(run, row, n, &cursor, rows, partial);
+    if (call->upstream.data)
+        gather_upstream(call, n, &cursor, rows);
+    if (is_dense((const struct crossent_categorical *)call)) {
+        gather_pointers(call, &call->target, &cursor, n, rows, target);
+        for (size_t r = 0; r < rows->count; r++)
+            dense_row(run, row, rows, r, run->labels ? NULL : target[r], scratch, partial);
+    } else {
+        sparse_rows(run, row, rows, partial);
+    }
+    if (call->loss.data)
+        scatter_rows(run, &call->loss, n, &cursor, rows, rows->loss);
+    add_losses(run, n, rows, partial);
+}
+
+/* One row's buffers serve every row of a group, which are worked on one after the other. */
+static char *categorical_scratch(struct softmax_run *run, struct rows *rows,
+                                 struct scratch *scratch)
+{
+    const size_t row = run->call->classes;
+    double *memory = run_allocate(run, 7 * row * sizeof *memory);
+    for (size_t r = 0; memory && r < GROUP; r++) {
+        rows->memory[r] = (char *)memory;
+        scratch->slope[r] = memory + row;
+        scratch->staged[r] = memory + 2 * row;
+        scratch->target_low[r] = memory + 6 * row;
+        scratch->staged_target[r] = memory + 3 * row;    /* and behind it one_hot, scaled */
+    }
+    return (char *)memory;
+}
+
+static void categorical_task(void *context, size_t begin, size_t end)
+{
+    struct softmax_run *shared = context;
+    const struct crossent_softmax *call = shared->call;
+    const struct softmax_run run = {
+        .call = shared->call, .kernels = shared->kernels, .typed = shared->kernels->f64,
+        .size = sizeof(double), .slab = shared->slab, .unit = shared->unit,
+        .labels = shared->labels, .general = 1, .partials = shared->partials};
+    struct rows rows;
+    struct scratch scratch;
+    reset_rows(&rows, GROUP);
+    rows.classes = call->classes;
+    scratch.shared_target = NULL;
+    char *memory = categorical_scratch(shared, &rows, &scratch);
+    for (size_t slab = begin; memory && slab < end; slab++) {
+        struct partial *partial = &run.partials[slab];
+        size_t row = slab * run.slab, last = smaller(row + run.slab, call->rows);
+        *partial = (struct partial){.fault_row = SIZE_MAX};
+        for (size_t n; row < last; row += n) {
+            n = smaller(GROUP, last - row);
+            categorical_group(&run, row, n, &rows, &scratch, partial);
+        }
+    }
+    free(memory);
+}
+
+int crossent_categorical(struct crossent_categorical *call)
+{
+    struct partial total;
+    struct crossent_softmax *rows = &call->rows;
+    int wide = is_dense(call) || rows->output == CROSSENT_GRADIENT;
+    size_t work = wide ? rows->rows * rows->classes : rows->rows;
+    int status = run_slabs(rows, categorical_task, work < PARALLEL_ELEMENTS, &total);
+    rows->total = isfinite(total.sum) ? total.sum + total.low : total.sum;
+    return status;
+}
