@@ -51,6 +51,16 @@ void switch_isa(const char *name)
     check(!failed && strcmp(crossent_isa(), name) == 0, "%s runs, not %s", crossent_isa(), name);
 }
 
+void dirty_stack(void)
+{
+    enum { DEEP = 256 << 10 };
+    static const int patterns[4] = {0x00, 0xff, 0x3f, 0xc1};   /* zeros, NaN, 0.0005, -4e7 */
+    static unsigned calls;
+    volatile char deep[DEEP];
+    memset((char *)deep, patterns[calls++ % 4], DEEP);
+    __asm__ volatile("" ::"r"(deep) : "memory");
+}
+
 int run_tests(int argc, char **argv, void (*tests)(void))
 {
     now.isa = getenv("CROSSENT_ISA");

@@ -44,6 +44,10 @@ void *allocate(size_t bytes);           /* of whole cache lines */
 void add_to_digest(const void *bytes, size_t n);
 void switch_isa(const char *name);
 
+/* Leaves other bytes on the stack, beneath the caller's frame, than the call before: the next call
+ * gives the same results unless it reads what it has not written. */
+void dirty_stack(void);
+
 /* Calls `tests`, says how many checks there were, and returns what main has to. */
 int run_tests(int argc, char **argv, void (*tests)(void));
 

@@ -83,6 +83,7 @@ struct softmax_results solve_softmax(const struct softmax_case *c, const struct 
     call.rows = c->rows;
     call.classes = c->classes;
     call.threads = v->threads ? v->threads : 1;
+    dirty_stack();
     r.status = call_of(c, &call);
     r.total = call.total;
     r.fault_row = call.fault_row;

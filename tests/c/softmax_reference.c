@@ -72,8 +72,7 @@ static void softmax_of(const struct softmax_row *row, struct softmax_truth *trut
     }
 }
 
-/* The mean of the class weights under the target; what a row counts for in a mean. */
-static wide weight_of(const struct softmax_row *row)
+wide weight_of_row(const struct softmax_row *row)
 {
     wide sum = 0, weighted = 0;
     for (size_t j = 0; j < row->classes; j++) {
@@ -95,6 +94,13 @@ static wide kept_share(const struct softmax_row *row, size_t kept, wide *spread)
     return kept == 1 ? 1 : 1 - e - *spread;
 }
 
+wide smoothed_target(const struct softmax_row *row, size_t kept, wide weight, size_t j)
+{
+    wide spread, left = kept_share(row, kept, &spread);
+    const wide w = row->by_target && row->smoothing ? weight : of_class(row->w, j);
+    return w * (left * (wide)row->t[j] + (is_kept(row, j) ? spread : 0));
+}
+
 /* The weighted and smoothed target of class j, and its loss t'_j alpha_j (1 - p_j)^gamma
  * (-log p_j) with -d loss / d log p_j. */
 struct share {
@@ -107,7 +113,7 @@ static struct share share_of(const struct softmax_row *row, const struct softmax
     const wide w = row->by_target && row->smoothing ? truth->weight : of_class(row->w, j);
     const wide p = truth->p[j], rest = c->rest[j], alpha = of_class(row->alpha, j);
     const wide factor = alpha * powl(rest, g), log_p = c->log_p[j];
-    struct share s = {.t = w * (left * (wide)row->t[j] + (is_kept(row, j) ? spread : 0))};
+    struct share s = {.t = smoothed_target(row, truth->kept, truth->weight, j)};
     s.loss = s.t ? s.t * factor * -log_p : 0;
     s.slope = s.t * factor;
     if (s.t && g && p && rest) s.slope += s.t * alpha * g * p * powl(rest, g - 1) * -log_p;
@@ -154,7 +160,7 @@ void softmax_reference(const struct softmax_row *row, struct softmax_truth *trut
     const wide warm = row->temperature ? (wide)row->temperature : 1, z = row->z_loss;
     struct classes c = {truth->p + 9 * n, truth->p + 10 * n, truth->p + 11 * n, truth->p + 12 * n};
     wide sum = 0, slopes = 0;
-    truth->weight = weight_of(row);
+    truth->weight = weight_of_row(row);
     change_logits(row, truth, &c);
     softmax_of(row, truth, &c);
     const wide lse = truth->logsumexp, size = truth->size;

@@ -25,6 +25,12 @@ struct softmax_truth {
     wide *by_target, *by_target_terms;
 };
 
+/* t'_j = w_j ((1 - e) t_j + e / K), K classes being kept, for a row that weighs `weight`. */
+wide smoothed_target(const struct softmax_row *row, size_t kept, wide weight, size_t j);
+
+/* The mean of the class weights under the target; what a row counts for in a mean. */
+wide weight_of_row(const struct softmax_row *row);
+
 void softmax_reference(const struct softmax_row *row, struct softmax_truth *truth);
 
 /* Room for rows of so many classes; free what it returns. */

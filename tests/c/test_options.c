@@ -134,24 +134,23 @@ static void ask_for(struct softmax_case *c, enum goal goal)
         c->call.z_loss = 0;
     }
     if (goal == STATISTICS || one_in(8)) new_values(c, LOGSUMEXP, dtype);
-    if (!soft && !c->values[VECTOR] && (goal == STATISTICS || one_in(8))) new_values(c, PROBABILITY, dtype);
+    if (!soft && !c->values[VECTOR] && (goal == STATISTICS || one_in(8)))
+        new_values(c, PROBABILITY, dtype);
     if (goal == STATISTICS && one_in(2)) new_values(c, ENTROPY, dtype);
     if (goal == STATISTICS && one_in(2)) new_values(c, ARGMAX, CROSSENT_I64);
     if (!soft && goal == STATISTICS && one_in(2)) new_values(c, CORRECT, CROSSENT_U8);
     if (goal == TARGET_GRADIENTS) new_values(c, TARGET_GRADIENT, dtype);
 }
 
-static struct softmax_case new_case(enum crossent_dtype dtype, size_t rows, size_t classes,
-                                    enum goal goal)
+static void make_case(struct softmax_case *c, enum crossent_dtype dtype, enum goal goal)
 {
-    struct softmax_case c = {.rows = rows, .classes = classes, .call.coefficient = 0.5};
-    fill_logits(&c, dtype);
-    fill_target(&c, goal == TARGET_GRADIENTS || one_in(3));
-    choose_options(&c, goal);
-    ask_for(&c, goal);
+    c->call.coefficient = 0.5;
+    fill_logits(c, dtype);
+    fill_target(c, goal == TARGET_GRADIENTS || one_in(3));
+    choose_options(c, goal);
+    ask_for(c, goal);
     /* Without: such targets that are contiguous are summed in another way than others. */
-    if (c.dtype[TARGET] == CROSSENT_F64 && dtype == CROSSENT_F64) c.call.label_smoothing = 0.1;
-    return c;
+    if (c->dtype[TARGET] == CROSSENT_F64 && dtype == CROSSENT_F64) c->call.label_smoothing = 0.1;
 }
 
 /* ---- judgement --------------------------------------------------------------------------- */
@@ -321,7 +320,8 @@ static void judge_case(const struct softmax_case *c, const struct softmax_result
 static void test_case(enum crossent_dtype dtype, size_t rows, size_t classes, enum goal goal,
                       int judged)
 {
-    struct softmax_case c = new_case(dtype, rows, classes, goal);
+    struct softmax_case c = {.rows = rows, .classes = classes};
+    make_case(&c, dtype, goal);
     now.goal = goals[goal];
     struct softmax_results r = solve_softmax(&c, plain);
     if (judged && !only_digest) judge_case(&c, &r);
