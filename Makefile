@@ -6,11 +6,12 @@ PIP := -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/%/pyvenv.cfg
-.PHONY: help demo test sanitize valgrind neon bench clean
+.PHONY: help demo test accuracy sanitize valgrind neon bench clean
 
 help:
 	@echo 'make demo      train two NumPy networks on real data, with and without crossent'
 	@echo 'make test      install, then Python tests, C tests, and NEON under emulation'
+	@echo 'make accuracy  search for the largest errors (SECONDS=3600); a table in build/accuracy.md'
 	@echo 'make sanitize  the C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make neon      the C tests for 64-bit ARM, cross-compiled and emulated'
 	@echo 'make bench     crossent beside NumPy, SciPy, PyTorch, JAX, scikit-learn, Numba; build/bench/'
@@ -47,6 +48,15 @@ c_build = export PATH="$(CURDIR)/$(TEST):$$PATH" && \
 	cmake --fresh -S . -B $(BUILD)/$(1) -G Ninja $(2) >/dev/null && \
 	cmake --build $(BUILD)/$(1) -- --quiet
 c_tests = ctest --test-dir $(BUILD)/$(1) --output-on-failure --no-tests=error --parallel 4
+
+# CROSSENT_ISA=avx2 in the environment searches another instruction set.
+SECONDS ?= 3600
+accuracy: .venv/test/pyvenv.cfg
+	@echo '== building and installing crossent with its test tools (takes a minute or so)'
+	@$(TEST)/python $(PIP) '.[test]'
+	@mkdir -p $(BUILD)
+	@echo '== searching for the largest errors for $(SECONDS) seconds'
+	@$(TEST)/python -m tests.search --seconds $(SECONDS) | tee $(BUILD)/accuracy.md
 
 sanitize: $(TEST)/ctest
 	@echo '== C tests under AddressSanitizer and UndefinedBehaviorSanitizer'

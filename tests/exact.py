@@ -43,7 +43,7 @@ def scaled(logits, kept, o):
     x, slope = exact(logits) / mpf(o.temperature), np.full(len(logits), 1 / mpf(o.temperature))
     if o.softcap is not None:
         bend = tanh(x / mpf(o.softcap))
-        x, slope = mpf(o.softcap) * bend, slope * (1 - bend**2)
+        x, slope = bend * mpf(o.softcap), slope * (1 - bend**2)
     return np.where(kept, x, -INF), slope
 
 
@@ -67,7 +67,7 @@ def smoothed(t, kept, w, o):
         own = own - share if count > 1 else mpf(1)
     if o.smoothing_weight == "target" and e:
         w = np.full(len(t), mean_weight(t, w))
-    return own * w, w * (own * t + share * kept)
+    return w * own, w * (t * own + kept * share)
 
 
 def focal(log_p, o):
@@ -92,13 +92,13 @@ def softmax_row(logits, t, kept, v, o):
     factor, pull = focal(log_p, o)
     loss = total(times(a, f * -b) for a, f, b in zip(t, factor, log_p, strict=True))
     c = t * pull
-    push, z_slope = p * total(c), 2 * z * lse * p
+    push, z_slope = p * total(c), p * (2 * z * lse)
     one = sum(share != 0 for share in t) == 1
     plain = push - c
     terms = abs(plain) if one else largest(push, c)
     row = {
         "loss": Truth(loss + z * lse**2, loss + z * lse**2 + 2 * z * abs(lse) * abs(top)),
-        "grad": Truth(slope * (plain + z_slope), slope * largest(terms, 2 * z * lse_size * p)),
+        "grad": Truth(slope * (plain + z_slope), slope * largest(terms, p * (2 * z * lse_size))),
         "logsumexp": Truth(lse, lse_size),
         "entropy": positive(total(times(q, -lp) for q, lp in zip(p, log_p, strict=True))),
         "target_grad": positive(
@@ -118,17 +118,17 @@ def softmax_row(logits, t, kept, v, o):
 def hessian(p, rest, t, count, o):
     whole, unit = total(t), 1 / mpf(o.temperature) ** 2
     if o.rule == "residual":
-        return Truth(abs(whole * p - t) * unit, largest(whole * p, t) * unit)
+        return Truth(abs(p * whole - t) * unit, largest(p * whole, t) * unit)
     scale = {"exact": mpf(1), "upper": mpf(2), "friedman": mpf(count) / max(count - 1, 1)}[o.rule]
-    return positive(scale * whole * p * rest * unit)
+    return positive(p * rest * (scale * whole * unit))
 
 
 def hessian_vector(p, whole, z, lse, lse_size, v, o):
     """p_j ((T + 2 z lse) (v_j - <p, v>) + 2 z <p, v>)"""
     unit, mean = 1 / mpf(o.temperature) ** 2, total(p * v)
-    apart = np.array([total(p * abs(a - v)) for a in v])
-    sizes = (whole + 2 * z * lse_size) * apart + 2 * z * total(p * abs(v))
-    value = (whole + 2 * z * lse) * (v - mean) + 2 * z * mean
+    apart = np.array([total(p * abs(v - a)) for a in v])
+    sizes = apart * (whole + 2 * z * lse_size) + 2 * z * total(p * abs(v))
+    value = (v - mean) * (whole + 2 * z * lse) + 2 * z * mean
     return Truth(p * value * unit, p * sizes * unit)
 
 

@@ -225,7 +225,7 @@ def test_optax_agrees(rng):
     close(optax.softmax_cross_entropy(x, smooth), want.loss, 1e-5)
     for alpha, gamma in ((None, 2.0), (0.25, 1.5)):
         y = (t > 0.3).astype(np.float32)
-        got = optax.sigmoid_focal_loss(x, y, alpha, gamma)
+        got = optax.sigmoid_focal_loss(x, y, alpha=alpha, gamma=gamma)
         options = {"focal_alpha": alpha, "focal_gamma": gamma, "reduction": "none"}
         close(got, exact.sigmoid_cross_entropy(x, y, **options).loss, 1e-5)
 

@@ -20,7 +20,8 @@ class Truth(NamedTuple):
 
     def ulps(self, got, dtype):
         """Errors of `got` in units of the last place that `dtype` has at `size`."""
-        errors = np.frompyfunc(lambda g, v, s: ulp(g, v, s, dtype), 3, 1)(got, *self)
+        with np.errstate(all="ignore"):
+            errors = np.frompyfunc(lambda g, v, s: ulp(g, v, s, dtype), 3, 1)(got, *self)
         return np.asarray(errors, float)
 
 
@@ -36,7 +37,7 @@ def ulp(got, value, size, dtype):
     binade = mpmath.frexp(max(abs(value), size))[1] - 1
     with mpmath.workprec(6000):
         error = abs(mpf(got) - value)
-    return float(error / mpf(2) ** (max(binade, kind.minexp) - kind.nmant))
+    return min(1e300, float(error / mpf(2) ** (max(binade, kind.minexp) - kind.nmant)))
 
 
 def positive(value):
