@@ -137,7 +137,19 @@ MISTAKES = {
         ValueError,
         "weights has shape (1,); expected that of losses, (2,)",
     ),
-    "NaN weights": (lambda t: t.update_from([1], [math.nan]), ValueError, "weights has negative"),
+    "NaN weights": (lambda t: t.update_from([1], [math.nan]), ValueError, "weights[0] is nan"),
+    "negative weights": (
+        lambda t: t.update_from([[1, 2]], [[1, -2]]),
+        ValueError,
+        "weights[0, 1] is -2.0; expected finite numbers, at least 0",
+    ),
+    "infinite weights": (lambda t: t.update_from([1], [math.inf]), ValueError, "weights[0] is inf"),
+    "infinite count": (lambda t: t.update(5.0, 2.0, count=math.inf), TypeError, "count is inf"),
+    "count of a huge number": (
+        lambda t: t.update(5.0, 2.0, count=1, correct=10**400),
+        ValueError,
+        "expected 0 <= correct <= count, 1",
+    ),
     "merge": (lambda t: t.merge(1.0), TypeError, "other is a float; expected a LossAccumulator"),
 }
 
@@ -172,6 +184,25 @@ def test_slices_give_the_whole(offset, scale, dtype, rng):
     want, size = oracle.logsumexp(oracle.widen(x)), np.abs(oracle.widen(x)).max(1)
     for cuts in ([], [50], [1, 2, 3], range(1, 97)):
         oracle.assert_close(merged(x, cuts), want, dtype, 4, size)
+
+
+def test_states_have_the_same_bits_on_every_instruction_set(isa, rng):
+    x = 300 * rng.standard_normal((50, 97))
+    before, cuts = crossent.isa(), [1, 40, 60]
+    found = merged(x, cuts)
+    crossent._core._use_isa("scalar")
+    expected = merged(x, cuts)
+    crossent._core._use_isa(before)
+    np.testing.assert_array_equal(found, expected, strict=True)
+
+
+def test_states_far_apart_are_rescaled(rng):
+    """Bases of 0, 1, 2, 3 and 4 steps apart: each factor e^-256, e^-512 and 0."""
+    for far in (0.0, 256.0, 512.0, 768.0, 1024.0):
+        x = np.array([[1.0, 2.0, far + 1.0, far + 0.5]])
+        want = oracle.logsumexp(oracle.widen(x))
+        for order in ([0, 1], [1, 0]):
+            oracle.assert_close(merged(x, [2], order), want, np.float64, 2)
 
 
 def test_a_rising_maximum_costs_no_digits(dtype):

@@ -4,35 +4,15 @@ import math
 
 import numpy as np
 
-from ._core import _logsumexp_wide
+from . import _check, _core
 
-# Every finite double is a whole number of 2^-UNIT, also one whose mantissa is written with 53 bits.
-_UNIT = 1074 + 52
-_CHUNK = 1 << 20
+_UNIT = 1074  # every finite double is a whole number of 2^-1074
 
 
 def _exact(x):
-    """A finite double in units of 2^-UNIT."""
+    """A finite double in units of 2^-_UNIT."""
     numerator, denominator = float(x).as_integer_ratio()
     return numerator * ((1 << _UNIT) // denominator)
-
-
-def _exact_sum(x):
-    """The sum of a flat array of finite doubles in units of 2^-UNIT.
-
-    Mantissas are added up exponent by exponent, in two halves of 27 bits: a chunk's sums of those
-    are whole numbers below 2^53, which doubles hold exactly.
-    """
-    total = 0
-    for start in range(0, x.size, _CHUNK):
-        mantissa, exponent = np.frexp(x[start : start + _CHUNK])
-        whole = np.ldexp(mantissa, 53).astype(np.int64)
-        shift = exponent + (_UNIT - 53)
-        least = int(shift.min())
-        for half, up in ((whole >> 27, 27), (whole & ((1 << 27) - 1), 0)):
-            sums = np.bincount(shift - least, weights=half)
-            total += sum(int(sums[k]) << int(k) + least + up for k in np.flatnonzero(sums))
-    return total
 
 
 def _quotient(a, b):
@@ -41,6 +21,16 @@ def _quotient(a, b):
         return a / b
     except OverflowError:
         return math.inf if a > 0 else -math.inf
+
+
+def _like(losses, name, value, dtype):
+    """A contiguous array of the losses' shape, or None."""
+    if value is None:
+        return None
+    array = np.require(value, dtype, ["C", "A"])
+    if array.shape != losses.shape:
+        raise ValueError(f"{name} has shape {array.shape}; expected that of losses, {losses.shape}")
+    return array
 
 
 class LossAccumulator:
@@ -62,7 +52,7 @@ class LossAccumulator:
     __slots__ = ("_correct", "_count", "_not_finite", "_sum", "_weight")
 
     def __init__(self):
-        self._sum = self._weight = 0  # whole numbers of 2^-UNIT
+        self._sum = self._weight = 0  # whole numbers of 2^-_UNIT
         self._not_finite = 0.0  # the sum of the losses that are infinite or NaN
         self._count = self._correct = 0
 
@@ -88,17 +78,17 @@ class LossAccumulator:
         ValueError
             If `weight` is negative or not finite, or `correct` is not in [0, count].
         """
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"weight is {weight}; expected a finite number, at least 0")
-        if not 0 <= correct <= count and (count or correct):
+        loss_sum, weight = float(loss_sum), _check.number("weight", weight, 0)
+        count, correct = _check.whole("count", count, 0), _check.whole("correct", correct, 0)
+        if correct > count:
             raise ValueError(f"correct is {correct}; expected 0 <= correct <= count, {count}")
         if math.isfinite(loss_sum):
             self._sum += _exact(loss_sum)
         else:
-            self._not_finite += float(loss_sum)
+            self._not_finite += loss_sum
         self._weight += _exact(weight)
-        self._count += int(count)
-        self._correct += int(correct)
+        self._count += count
+        self._correct += correct
         return self
 
     def update_from(self, losses, weights=None, *, correct=None):
@@ -123,23 +113,16 @@ class LossAccumulator:
         ValueError
             If the shapes differ, or a weight is negative or not finite.
         """
-        losses = np.asarray(losses, np.float64)
-        weights = np.ones(losses.shape) if weights is None else np.asarray(weights, np.float64)
-        correct = np.zeros(losses.shape, bool) if correct is None else np.asarray(correct, bool)
-        for name, array in (("weights", weights), ("correct", correct)):
-            if array.shape != losses.shape:
-                raise ValueError(
-                    f"{name} has shape {array.shape}; expected that of losses, {losses.shape}"
-                )
-        if not ((weights >= 0) & (weights < np.inf)).all():
-            raise ValueError("weights has negative, infinite or NaN numbers; expected finite >= 0")
-        finite = np.isfinite(losses)
-        self._sum += _exact_sum(losses[finite])
-        with np.errstate(invalid="ignore"):
-            self._not_finite += float(losses[~finite].sum())
-        self._weight += _exact_sum(weights.ravel())
-        self._count += int(np.count_nonzero(weights))
-        self._correct += int(np.count_nonzero(correct & (weights > 0)))
+        losses = np.require(losses, np.float64, ["C", "A"])
+        found = _core._tally(
+            losses,
+            _like(losses, "weights", weights, np.float64),
+            _like(losses, "correct", correct, bool),
+        )
+        for name, value in zip(
+            ("_sum", "_weight", "_not_finite", "_count", "_correct"), found, strict=True
+        ):
+            setattr(self, name, getattr(self, name) + value)
         return self
 
     def merge(self, other):
@@ -205,9 +188,8 @@ class LossAccumulator:
 class LogSumExpState:
     """``log(sum(exp(x)))`` of classes that come in slices: a sum of exponentials for each row.
 
-    A row's sum is kept in units of e^base, `base` being a multiple of 256 near its logarithm. So
-    slices are added as they are, without a rescaling that would cost digits, unless one of them is
-    so much larger that little else matters.
+    The order of the slices and the number of them cost no digits: each row's sum is kept as a pair
+    of doubles, in units of a power of e that suits its size.
 
     Examples
     --------
@@ -217,13 +199,11 @@ class LogSumExpState:
     array([4.4402])
     """
 
-    __slots__ = ("_base", "_dtype", "_high", "_low")
+    __slots__ = ("_dtype", "_sums")
 
-    _GRID = 256.0
-
-    def __init__(self, base, high, low, dtype):
-        """The sums (high + low) * e^base; see `from_logits`."""
-        self._base, self._high, self._low, self._dtype = base, high, low, np.dtype(dtype)
+    def __init__(self, sums, dtype):
+        """From an array (3, ...): sums (high + low) * e^base; see `from_logits`."""
+        self._sums, self._dtype = sums, np.dtype(dtype)
 
     @classmethod
     def from_logits(cls, x, *, axis=-1):
@@ -239,28 +219,18 @@ class LogSumExpState:
         -------
         LogSumExpState
         """
-        total = np.asarray(_logsumexp_wide(x, axis))
-        base = cls._GRID * np.rint(total / cls._GRID)
-        known = np.isfinite(total)
-        with np.errstate(invalid="ignore"):
-            high = np.where(known, np.exp(np.where(known, total - base, 0)), total != -np.inf)
-        return cls(base, high, np.zeros(total.shape), np.asarray(x).dtype)
+        total = np.asarray(_core._logsumexp_wide(x, axis))
+        return cls(_core._sums_of(total), np.asarray(x).dtype)
 
     @property
     def shape(self):
         """Shape of the rows."""
-        return self._base.shape
+        return self._sums.shape[1:]
 
     @property
     def dtype(self):
         """dtype of the result: that of the slices."""
         return self._dtype
-
-    def _scaled(self, base):
-        """The sums in units of e^base, base at least this state's."""
-        with np.errstate(invalid="ignore", under="ignore"):
-            factor = np.where(self._base == base, 1, np.exp(self._base - base))
-        return self._high * factor, self._low * factor
 
     def merge(self, other):
         """Adds the sums of another slice of the same rows; returns this state.
@@ -274,26 +244,19 @@ class LogSumExpState:
             raise TypeError(f"other is a {type(other).__name__}; expected a LogSumExpState")
         if other.shape != self.shape:
             raise ValueError(f"other has rows of shape {other.shape}; expected {self.shape}")
-        base = np.maximum(self._base, other._base)
-        (a, a_low), (b, b_low) = self._scaled(base), other._scaled(base)
-        high = a + b
-        back = high - a
-        low = (a - (high - back)) + (b - back) + (a_low + b_low)
-        self._base, self._high, self._low = base, high, low
+        self._sums = _core._sums_merged(self._sums, other._sums)
         self._dtype = np.promote_types(self._dtype, other._dtype)
         return self
 
     def __add__(self, other):
         if not isinstance(other, LogSumExpState):
             return NotImplemented
-        return LogSumExpState(self._base, self._high, self._low, self.dtype).merge(other)
+        return LogSumExpState(self._sums, self.dtype).merge(other)
 
     def __repr__(self):
         return f"<crossent.LogSumExpState: rows of shape {self.shape}, {self.dtype}>"
 
     def result(self):
         """``log(sum(exp(x)))`` of all slices so far; ndarray of their dtype, or a NumPy scalar."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            correction = np.where(self._high > 0, self._low / self._high, 0)
-            total = self._base + (np.log(self._high) + correction)
-        return total.astype(self.dtype)[()]
+        with np.errstate(over="ignore"):
+            return _core._sums_log(self._sums).astype(self.dtype)[()]
