@@ -82,7 +82,7 @@ valgrind:
 have_arm_tools = { command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64-static; } >/dev/null
 
 # The emulated build has to give the bits of the native one.
-DIGESTS := kernels options weighted sigmoid
+DIGESTS := kernels options weighted sigmoid train linear
 neon: $(TEST)/ctest
 	@set -e; \
 	case "$$($(CC) -dumpmachine)" in aarch64*|arm64*) \
