@@ -78,18 +78,20 @@ def test_gradients_have_the_same_bits_for_any_chunk_threads_and_instruction_set(
     x = rng.standard_normal((150, 40)).astype(dtype)
     weight = rng.standard_normal((600, 40)).astype(dtype)  # more than two blocks of classes
     weight = np.asfortranarray(weight) if by_columns else weight
+    bias = rng.standard_normal(600).astype(dtype)
     target, before, results = rng.integers(0, 600, 150), crossent.isa(), []
     for isa in set(crossent.available_isas()) & {"avx512", "avx2", "neon"}:
         crossent._core._use_isa(isa)
         for chunk, threads in ((None, 1), (None, 2), (None, 5), (17, 3), (1, 1)):
             results.append(crossent.linear_cross_entropy_value_and_grad(
-                x, weight, target, chunk=chunk, threads=threads
+                x, weight, target, bias=bias, chunk=chunk, threads=threads
             ))  # fmt: skip
     crossent._core._use_isa(before)
-    for loss, (dx, dw, _) in results:
+    for loss, (dx, dw, db) in results:
         assert loss == pytest.approx(results[0][0], rel=1e-14)  # chunks are summed in another order
         np.testing.assert_array_equal(dx, results[0][1][0])
         np.testing.assert_array_equal(dw, results[0][1][1])
+        np.testing.assert_array_equal(db, results[0][1][2])
 
 
 def test_without_fused_multiply_add_the_products_are_scipys(rng):

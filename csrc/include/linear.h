@@ -20,6 +20,7 @@ struct linear {
     const void *x, *weight, *bias;   /* (rows, features); bias (classes) or NULL */
     void *logits;                    /* (rows, classes); their gradient in the second function */
     void *x_grad, *weight_grad;
+    double *bias_grad;               /* (classes), or NULL; chunks are always added to it */
     int accumulate;                  /* weight_grad keeps what it holds */
 };
 
@@ -29,7 +30,8 @@ int linear_suits_blas(enum crossent_dtype dtype);
 /* logits = x @ weight^T + bias. */
 int linear_logits(const struct linear *linear);
 
-/* x_grad = logits @ weight, weight_grad (+)= logits^T @ x. */
+/* x_grad = logits @ weight, weight_grad (+)= logits^T @ x, bias_grad += the sums of columns, row by
+ * row: whatever the chunks, the order is the same. */
 int linear_gradients(const struct linear *linear);
 
 #endif

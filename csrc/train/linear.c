@@ -88,6 +88,22 @@ static void logits_task(void *task_, size_t begin, size_t end)
 
 /* ---- gradients --------------------------------------------------------------------------- */
 
+/* The sums over the rows of the classes [first, first + n). */
+static void add_to_bias(const struct task *task, size_t first, size_t n)
+{
+    const struct linear *l = task->linear;
+    double *sums = l->bias_grad + first;
+    for (size_t r = 0; r < l->rows; r++) {
+        const char *delta = (const char *)l->logits + (r * l->classes + first) * task->size;
+        if (task->size == sizeof(double))
+            for (size_t c = 0; c < n; c++)
+                sums[c] += ((const double *)delta)[c];
+        else
+            for (size_t c = 0; c < n; c++)
+                sums[c] += (double)((const float *)delta)[c];
+    }
+}
+
 static void weight_task(void *task_, size_t begin, size_t end)
 {
     struct task *task = task_;
@@ -116,6 +132,8 @@ static void weight_task(void *task_, size_t begin, size_t end)
             product.c = (char *)l->weight_grad + first * l->features * size;
         }
         matrix_block(&l->matrix, &product, 0, product.m, 0, product.n);
+        if (l->bias_grad)
+            add_to_bias(task, first, n);
     }
     free(rows);
 }

@@ -72,7 +72,6 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
     scale = 0.0 if divisor == 0 else 1.0 / divisor
     losses = np.zeros(rows, x.dtype) if reduction == "none" else 0.0
     dx = np.zeros_like(x, order="C") if gradient else None
-    dbias = np.zeros(classes) if gradient and bias is not None else None
 
     with one_blas_thread(layer.uses_blas):
         for begin in range(0, len(kept), size):
@@ -86,8 +85,6 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
                 down = np.empty_like(some)
                 layer.gradients(some, z, down)
                 dx[at] = down
-                if dbias is not None:
-                    dbias += z.sum(axis=0, dtype=np.float64)
             else:
                 value = part.forward(z, target[at], **call)
             if reduction == "none":
@@ -98,8 +95,9 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
         losses = _core._reduced(whole, losses, divisor)
     if not gradient:
         return losses, None
-    dweight = np.zeros_like(weight) if layer.grad is None else layer.grad
-    return losses, (dx, dweight, None if dbias is None else dbias.astype(x.dtype))
+    if layer.grad is None:  # no row takes part
+        return losses, (dx, np.zeros_like(weight), None if bias is None else np.zeros_like(bias))
+    return losses, (dx, layer.grad, None if bias is None else layer.bias_grad.astype(x.dtype))
 
 
 def linear_cross_entropy(
@@ -138,9 +136,8 @@ def linear_cross_entropy(
     Notes
     -----
     Ignored rows and rows of weight 0 are left out before the product. The gradients do not depend
-    on the number of threads, nor those of x and weight on `chunk`; that of bias is summed in
-    double, chunk by chunk. On processors without fused multiply-add the products are those of
-    SciPy's BLAS, if it is installed.
+    on the number of threads, nor on `chunk`; that of bias is summed in double. On processors
+    without fused multiply-add the products are those of SciPy's BLAS, if it is installed.
 
     Examples
     --------

@@ -4,7 +4,7 @@
 cdef class _Linear:
     """A weight matrix, (classes, features) in either order, and its gradient in the same."""
     cdef linear call
-    cdef readonly cnp.ndarray weight, bias, grad
+    cdef readonly cnp.ndarray weight, bias, grad, bias_grad
 
     def __init__(self, cnp.ndarray weight, cnp.ndarray bias, threads):
         memset(&self.call, 0, sizeof(self.call))
@@ -32,11 +32,13 @@ cdef class _Linear:
         check(status, NULL, None, None)
 
     def gradients(self, cnp.ndarray x, cnp.ndarray delta, cnp.ndarray dx):
-        """dx = delta @ weight; grad += delta.T @ x."""
+        """dx = delta @ weight; grad += delta.T @ x; bias_grad, of float64, += delta.sum(0)."""
         cdef int status
         self.call.accumulate = self.grad is not None
         if self.grad is None:
             self.grad = np.empty_like(self.weight)
+            self.bias_grad = None if self.bias is None else np.zeros(self.call.classes)
+            self.call.bias_grad = <double *>_address(self.bias_grad)
         self.call.rows = cnp.PyArray_DIM(x, 0)
         self.call.x, self.call.logits = _address(x), _address(delta)
         self.call.x_grad, self.call.weight_grad = _address(dx), _address(self.grad)

@@ -23,6 +23,7 @@ cdef extern from "linear.h" nogil:
         void *logits
         void *x_grad
         void *weight_grad
+        double *bias_grad
         int accumulate
 
     int linear_suits_blas(crossent_dtype dtype)

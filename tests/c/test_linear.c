@@ -17,6 +17,7 @@ struct problem {
 struct results {
     size_t logits, x_grad, weight_grad;          /* bytes */
     char *of_logits, *of_x, *of_weight;
+    double *of_bias;
 };
 
 static double *random_array(enum crossent_dtype dtype, size_t n)
@@ -45,7 +46,8 @@ static struct results solve(const struct problem *p)
     const size_t rows = p->rows, m = p->features, n = p->classes, size = size_of(p->dtype);
     struct results r = {rows * n * size, rows * m * size, n * m * size,
                         typed(p->dtype, NULL, rows * n), typed(p->dtype, NULL, rows * m),
-                        typed(p->dtype, p->accumulate ? p->old : NULL, n * m)};
+                        typed(p->dtype, p->accumulate ? p->old : NULL, n * m),
+                        typed(CROSSENT_F64, p->old, n)};
     void *x = typed(p->dtype, p->x, rows * m), *weight = typed(p->dtype, p->weight, n * m);
     void *bias = p->bias ? typed(p->dtype, p->bias, n) : NULL;
     void *delta = typed(p->dtype, p->delta, rows * n);
@@ -53,7 +55,7 @@ static struct results solve(const struct problem *p)
                             .rows = rows, .features = m, .classes = n,
                             .by_columns = p->by_columns, .x = x, .weight = weight, .bias = bias,
                             .logits = r.of_logits, .x_grad = r.of_x, .weight_grad = r.of_weight,
-                            .accumulate = p->accumulate};
+                            .bias_grad = r.of_bias, .accumulate = p->accumulate};
     if (p->blas) linear.matrix.blas = (struct matrix_blas){(void *)sgemm, (void *)dgemm};
     dirty_stack();
     check(linear_logits(&linear) == CROSSENT_OK, "logits fail");
@@ -72,6 +74,7 @@ static void free_results(struct results *r)
     free(r->of_logits);
     free(r->of_x);
     free(r->of_weight);
+    free(r->of_bias);
 }
 
 /* A sum of n products, in any order. */
@@ -111,6 +114,12 @@ static void judge_gradients(const struct problem *p, const struct results *r)
                 terms += fabsl(term);
             }
             judge(p, "x_grad", r->of_x, i * p->features + k, sum, terms, p->classes);
+        }
+        for (size_t c = 0; k == 0 && c < p->classes; c++) {
+            double sum = p->old[c];
+            for (size_t i = 0; i < p->rows; i++)
+                sum += p->delta[i * p->classes + c];
+            check(sum == r->of_bias[c], "bias_grad is not the sum of its column, row by row");
         }
         for (size_t c = 0; c < p->classes; c++) {
             long double sum = p->accumulate ? (long double)p->old[place_of(p, c, k)] : 0;
