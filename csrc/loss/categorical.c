@@ -13,7 +13,6 @@
 #include "base/pairs.h"
 #include "base/parallel.h"
 #include "kernels/elements/probabilities.h"
-#include "kernels/softmax/options.h"
 
 /* What clipped probabilities cost. */
 static void set_limits(const struct crossent_categorical *call, const struct kernels *kernels,
@@ -156,7 +155,7 @@ static void categorical_group(const struct softmax_run *run, size_t row, size_t 
     if (is_dense((const struct crossent_categorical *)call)) {
         gather_pointers(call, &call->target, &cursor, n, rows, target);
         for (size_t r = 0; r < rows->count; r++)
-            dense_row(run, row, rows, r, run->labels ? NULL : target[r], scratch, partial);
+            dense_row(run, row, rows, r, run->plan.labels ? NULL : target[r], scratch, partial);
     } else {
         sparse_rows(run, row, rows, partial);
     }
@@ -188,20 +187,18 @@ static void categorical_task(void *context, size_t begin, size_t end)
     const struct softmax_run run = {
         .call = shared->call, .kernels = shared->kernels, .typed = shared->kernels->f64,
         .size = sizeof(double), .slab = shared->slab, .unit = shared->unit,
-        .labels = shared->labels, .general = 1, .partials = shared->partials};
-    struct rows rows;
-    struct scratch scratch;
-    reset_rows(&rows, GROUP);
-    rows.classes = call->classes;
-    scratch.shared_target = NULL;
-    char *memory = categorical_scratch(shared, &rows, &scratch);
+        .plan = shared->plan, .partials = shared->partials};
+    struct workspace *work = begin_rows(shared, GROUP);
+    if (!work)
+        return;
+    char *memory = categorical_scratch(shared, &work->rows, &work->scratch);
     for (size_t slab = begin; memory && slab < end; slab++) {
         struct partial *partial = &run.partials[slab];
         size_t row = slab * run.slab, last = smaller(row + run.slab, call->rows);
         *partial = (struct partial){.fault_row = SIZE_MAX};
         for (size_t n; row < last; row += n) {
             n = smaller(GROUP, last - row);
-            categorical_group(&run, row, n, &rows, &scratch, partial);
+            categorical_group(&run, row, n, &work->rows, &work->scratch, partial);
         }
     }
     free(memory);
@@ -211,9 +208,12 @@ int crossent_categorical(struct crossent_categorical *call)
 {
     struct partial total;
     struct crossent_softmax *rows = &call->rows;
+    /* Each row has a target of its own, smoothing and weights included (dense_row). */
+    const struct plan plan = {.labels = rows->target.dtype > CROSSENT_BF16, .general = 1,
+                              .focal = has_focal(rows), .change = {0, 1, 0}};
     int wide = is_dense(call) || rows->output == CROSSENT_GRADIENT;
     size_t work = wide ? rows->rows * rows->classes : rows->rows;
-    int status = run_slabs(rows, categorical_task, work < PARALLEL_ELEMENTS, &total);
+    int status = run_slabs(rows, &plan, categorical_task, work < PARALLEL_ELEMENTS, &total);
     rows->total = isfinite(total.sum) ? total.sum + total.low : total.sum;
     return status;
 }

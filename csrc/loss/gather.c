@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/softmax/options.h"
+#include "base/memory.h"
 
 /* ---- labels -------------------------------------------------------------------------------- */
 
@@ -80,10 +80,10 @@ void row_weights(const struct softmax_run *run, size_t row, size_t n,
     char *p[GROUP];
     for (size_t i = 0; i < n; i++)
         rows->label[i] = -1;
-    if (run->labels)
+    if (run->plan.labels)
         read_labels(call, cursor, n, rows->label);
     read_doubles(call, &call->sample_weight, cursor, n, 1, rows->sample);
-    int soft = !run->labels && call->target.data && call->class_weight;
+    int soft = !run->plan.labels && call->target.data && call->class_weight;
     if (soft)
         row_pointers(&call->target, *cursor, call->shape, call->ndim, n, p);
     for (size_t i = 0; i < n; i++) {
@@ -98,7 +98,7 @@ void row_weights(const struct softmax_run *run, size_t row, size_t n,
             weigh_row(rows, i, soft_weight(call, p[i]));
             rows->sample[i] *= rows->weight[i] != 0;
         }
-        if (!run->labels || rows->sample[i] == 0)
+        if (!run->plan.labels || rows->sample[i] == 0)
             continue;
         if (is_ignored(call, label)) {
             rows->sample[i] = 0;
@@ -145,7 +145,7 @@ void skip_row(const struct softmax_run *run, const struct cursor *cursor)
 /* ---- the rows of a group ------------------------------------------------------------------- */
 
 /* The first n rows of any group: they all take part, with weight 1. */
-void reset_rows(struct rows *rows, size_t n)
+static void reset_rows(struct rows *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         rows->source[i] = i;
@@ -153,6 +153,39 @@ void reset_rows(struct rows *rows, size_t n)
         rows->weight_low[i] = 0;
     }
     rows->altered = 0;
+}
+
+/* All that the rows of a call have in common, and groups of up to `group` rows before the first of
+ * them: no field of struct rows is read that is neither set here nor found for a group. */
+struct workspace *begin_rows(struct softmax_run *run, size_t group)
+{
+    _Static_assert(sizeof(struct workspace) <= THREAD_BYTES, "THREAD_BYTES: too few");
+    struct workspace *work = thread_memory();
+    if (!work) {
+        atomic_store(&run->no_memory, 1);
+        return NULL;
+    }
+    struct rows *rows = &work->rows;
+    memset(rows->t, 0, group * sizeof *rows->t);
+    memset(rows->mask_at, 0, group * sizeof *rows->mask_at);
+    reset_rows(rows, group);
+    rows->count = 0;
+    rows->classes = run->call->classes;
+    rows->columns = run->columns;
+    rows->shifted = 0;
+    rows->x_step = run->call->logits.step;
+    rows->out_step = run->call->out.step;
+    rows->change = run->plan.change;
+    rows->smoothing = run->plan.smoothing;
+    rows->soft = run->plan.soft;
+    rows->curved = run->plan.curved;
+    rows->curved_factor = run->plan.curved_factor;
+    rows->exps = rows->memory;
+    work->scratch.tiles = NULL;
+    work->scratch.factors = NULL;
+    work->scratch.parts = NULL;
+    work->scratch.shared_target = work->scratch.shared_low = NULL;
+    return work;
 }
 
 /* Weights of n rows whose labels are classes; 0 unless they are all above 0. */
@@ -178,12 +211,12 @@ int all_take_part(const struct softmax_run *run, size_t n, const struct cursor *
     const int weighted = call->sample_weight.data || call->class_weight;
     const int64_t last_class = (int64_t)call->classes - 1;
     int64_t outside = 0;       /* negative if a label is, or is above the last class, or ignored */
-    if (n == 0 || (weighted && !run->labels))
+    if (n == 0 || (weighted && !run->plan.labels))
         return 0;
     if (rows->altered && !weighted)
         reset_rows(rows, GROUP);
     rows->count = n;
-    if (!run->labels) {
+    if (!run->plan.labels) {
         memset(rows->label, -1, n * sizeof *rows->label);
         memset(rows->anchor, -1, n * sizeof *rows->anchor);
         return 1;
@@ -244,7 +277,7 @@ void gather_rows(const struct softmax_run *run, size_t row, size_t n,
     if (!all_take_part(run, n, cursor, rows))
         those_that_take_part(run, row, n, cursor, rows, partial);
     gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
-    if (call->class_mask.data && !run->general)
+    if (call->class_mask.data && !run->plan.general)
         gather_pointers(call, &call->class_mask, cursor, n, rows, rows->mask_at);
     if (rows->soft)
         gather_pointers(call, &call->target, cursor, n, rows, (char **)rows->t);

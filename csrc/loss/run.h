@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/walk.h"
+#include "kernels/softmax/options.h"
 #include "kernels/table.h"
 
 struct softmax_run {
@@ -14,9 +15,8 @@ struct softmax_run {
     const struct typed_kernels *typed;
     size_t size;                 /* bytes of a T */
     size_t slab, group, unit;    /* rows */
-    int labels;                  /* the target is class indices */
-    int general;                 /* softmax/general.inc.h works on the rows */
-    int columns;                 /* softmax/lanes.inc.h does */
+    struct plan plan;
+    int columns;                 /* softmax/lanes.inc.h works on the rows */
     int staged_in, staged_out;   /* rows go through softmax/stage.inc.h */
     int shared;                  /* threads share each row, segment by segment */
     struct partial *partials;    /* one per slab */
@@ -24,16 +24,20 @@ struct softmax_run {
 };
 
 /* Runs `task` over all slabs and adds up what they give. `small`: on one thread. */
-int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t, size_t), int small,
-              struct partial *total);
+int run_slabs(struct crossent_softmax *call, const struct plan *plan,
+              void (*task)(void *, size_t, size_t), int small, struct partial *total);
 
 /* Whole cache lines; a failure ends the work of all threads. */
 void *run_allocate(struct softmax_run *run, size_t bytes);
 
 /* ---- gather.c: rows on their way in --------------------------------------------------------- */
 
-/* The first n rows of any group: they all take part, with weight 1. */
-void reset_rows(struct rows *rows, size_t n);
+/* What a thread works with; `rows` are as begin_rows leaves them. NULL without memory. */
+struct workspace {
+    struct rows rows;
+    struct scratch scratch;
+};
+struct workspace *begin_rows(struct softmax_run *run, size_t group);
 
 /* Labels of the n rows from `cursor` on, if every one of them takes part; else 0, and row_weights
  * looks at each. */

@@ -7,10 +7,12 @@
  *    element that takes no part has sample weight 0 there, and nothing of it reaches the results.
  */
 #include <float.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/walk.h"
 #include "crossent.h"
@@ -29,6 +31,7 @@ struct sigmoid_run {
     enum crossent_dtype dtype;           /* what these compute in */
     size_t elements;
     struct block_sum *sums;      /* one per block */
+    atomic_int no_memory;
 };
 
 /* ---- elements wherever they lie ------------------------------------------------------------- */
@@ -153,27 +156,40 @@ static void *store_block(const struct sigmoid_run *run, const struct crossent_ar
                                                             : buffer;
 }
 
+struct buffers {
+    _Alignas(64) double x[BLOCK], target[BLOCK], out[BLOCK], loss[BLOCK];
+};
+_Static_assert(sizeof(struct buffers) <= THREAD_BYTES, "THREAD_BYTES: too few");
+_Static_assert(sizeof(struct elements) <= THREAD_BYTES, "THREAD_BYTES: too few");
+
+static void *run_memory(struct sigmoid_run *run)
+{
+    void *memory = thread_memory();
+    if (!memory)
+        atomic_store(&run->no_memory, 1);
+    return memory;
+}
+
 static void plain_task(void *context, size_t begin, size_t end)
 {
     struct sigmoid_run *run = context;
     const struct crossent_sigmoid *call = run->call;
-    struct scratch scratch;
-    double losses[BLOCK];
-    for (size_t block = begin; block < end; block++) {
+    struct buffers *buffers = run_memory(run);
+    for (size_t block = begin; buffers && block < end; block++) {
         size_t first = block * BLOCK, n = smaller(BLOCK, run->elements - first);
-        const void *x = load_block(run, &call->logits, first, n, scratch.load);
-        const void *target = load_block(run, &call->target, first, n, scratch.target);
-        void *out = store_block(run, &call->out, first, scratch.store);
-        void *loss = store_block(run, &call->loss, first, losses);
+        const void *x = load_block(run, &call->logits, first, n, buffers->x);
+        const void *target = load_block(run, &call->target, first, n, buffers->target);
+        void *out = store_block(run, &call->out, first, buffers->out);
+        void *loss = store_block(run, &call->loss, first, buffers->loss);
         run->sums[block].partial = (struct partial){.fault_row = SIZE_MAX};
         if (call->function == CROSSENT_SIGMOID_CROSS_ENTROPY)
             run->sums[block].partial.sum =
                 run->typed->sigmoid_loss(x, target, loss, out, n, call->coefficient);
         else
             run->typed->sigmoid_function(call->function, x, out, n);
-        if (out == scratch.store)
+        if (out == buffers->out)
             copy_elements(run, &call->out, first, n, out, run->dtype, 1);
-        if (loss == losses)
+        if (loss == buffers->loss)
             copy_elements(run, &call->loss, first, n, loss, run->dtype, 1);
     }
 }
@@ -291,43 +307,47 @@ static void pieces_task(void *context, size_t begin, size_t end)
     struct sigmoid_run *run = context;
     const struct crossent_sigmoid *call = run->call;
     const struct crossent_sigmoid_options *o = call->options;
-    struct elements e;
-    memset(e.x, 0, sizeof e.x);
-    memset(e.target, 0, sizeof e.target);
+    struct elements *e = run_memory(run);
+    if (!e)
+        return;
+    memset(e->x, 0, sizeof e->x);
+    memset(e->target, 0, sizeof e->target);
     for (size_t i = 0; i < PIECE; i++)
-        e.positive[i] = e.upstream[i] = 1;
+        e->positive[i] = e->upstream[i] = 1;
     for (size_t block = begin; block < end; block++) {
         struct block_sum *sum = &run->sums[block];
         size_t first = block * PIECE;
         sum->partial = (struct partial){.fault_row = SIZE_MAX};
-        e.count = smaller(PIECE, run->elements - first);
-        copy_elements(run, &call->logits, first, e.count, e.x, CROSSENT_F64, 0);
-        element_weights(run, first, &e, sum);
-        element_faults(run, first, &e, sum);
+        e->count = smaller(PIECE, run->elements - first);
+        copy_elements(run, &call->logits, first, e->count, e->x, CROSSENT_F64, 0);
+        element_weights(run, first, e, sum);
+        element_faults(run, first, e, sum);
         if (o->pos_weight.data)
-            copy_elements(run, &o->pos_weight, first, e.count, e.positive, CROSSENT_F64, 0);
+            copy_elements(run, &o->pos_weight, first, e->count, e->positive, CROSSENT_F64, 0);
         if (o->upstream.data)
-            copy_elements(run, &o->upstream, first, e.count, e.upstream, CROSSENT_F64, 0);
+            copy_elements(run, &o->upstream, first, e->count, e->upstream, CROSSENT_F64, 0);
         if (o->vector.data)
-            multiply_by(run, &o->vector, first, &e);
-        sum->partial.sum = run->kernels->binary_loss(call, &e);
-        write_piece(run, first, &e);
+            multiply_by(run, &o->vector, first, e);
+        sum->partial.sum = run->kernels->binary_loss(call, e);
+        write_piece(run, first, e);
     }
 }
 
 static void weigh_task(void *context, size_t begin, size_t end)
 {
     struct sigmoid_run *run = context;
-    struct elements e;
+    struct elements *e = run_memory(run);
+    if (!e)
+        return;
     for (size_t block = begin; block < end; block++) {
         struct block_sum *sum = &run->sums[block];
         size_t first = block * PIECE;
         sum->partial = (struct partial){.fault_row = SIZE_MAX};
-        e.count = smaller(PIECE, run->elements - first);
-        element_weights(run, first, &e, sum);
-        sum->partial.weight = run->kernels->sum(e.sample, e.count);
-        for (size_t i = 0; i < e.count; i++)
-            sum->partial.count += e.sample[i] != 0;
+        e->count = smaller(PIECE, run->elements - first);
+        element_weights(run, first, e, sum);
+        sum->partial.weight = run->kernels->sum(e->sample, e->count);
+        for (size_t i = 0; i < e->count; i++)
+            sum->partial.count += e->sample[i] != 0;
     }
 }
 
@@ -372,10 +392,13 @@ static int run_blocks(struct crossent_sigmoid *call, size_t block,
         return CROSSENT_NO_MEMORY;
     }
     parallel_for(blocks, run.elements < PARALLEL_ELEMENTS ? 1 : call->threads, task, &run);
-    add_blocks(run.sums, blocks, total);
+    if (!run.no_memory)
+        add_blocks(run.sums, blocks, total);
     if (run.sums != here)
         free(run.sums);
     call->options = given;
+    if (run.no_memory)
+        return CROSSENT_NO_MEMORY;
     call->fault_element = total->partial.fault_row;
     call->fault_value = total->fault_value;
     call->faults = total->partial.faults;

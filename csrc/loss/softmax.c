@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
-#include "kernels/softmax/options.h"
 #include "kernels/table.h"
 #include "loss/run.h"
 
@@ -41,11 +41,11 @@ static void general_group(const struct softmax_run *run, size_t n, const struct 
     gather_pointers(call, &call->target_gradient, cursor, n, rows, rows->target_gradient_at);
     gather_pointers(call, &call->vector, cursor, n, rows, rows->vector_at);
     for (size_t r = 0; r < rows->count; r++)
-        run->typed->stage(call, rows, r, mask[r], run->labels ? NULL : target[r], scratch);
+        run->typed->stage(call, rows, r, mask[r], run->plan.labels ? NULL : target[r], scratch);
     rows->x_step = (ptrdiff_t)run->size;
     run->typed->general_statistics(call, rows, scratch);
     run->kernels->epilogue(rows, run->typed->bias);
-    for (size_t r = 0; has_focal(call) && r < rows->count; r++)
+    for (size_t r = 0; run->plan.focal && r < rows->count; r++)
         if (rows->t[r])
             run->typed->general_focal(call, rows, r, scratch);
 }
@@ -90,34 +90,48 @@ static void scatter_predictions(const struct softmax_run *run, size_t n,
 /* ---- rows that all threads share ------------------------------------------------------------- */
 
 struct shared_row {
-    const struct softmax_run *run;
+    struct softmax_run *run;
     struct rows *rows;
     const struct scratch *scratch;
     size_t r;
     struct progress *parts;
 };
 
+/* Buffers of this thread, with the factors that all threads share. The thread that cut the row has
+ * the same buffers for its part as for the row. */
+static struct scratch *thread_scratch(const struct shared_row *row)
+{
+    struct workspace *work = thread_memory();
+    if (!work)
+        atomic_store(&row->run->no_memory, 1);
+    else
+        work->scratch.factors = row->scratch->factors;
+    return work ? &work->scratch : NULL;
+}
+
 static void segment_task(void *context, size_t begin, size_t end)
 {
     const struct shared_row *row = context;
-    struct scratch scratch;
-    scratch.factors = row->scratch->factors;
+    struct scratch *scratch = thread_scratch(row);
     for (size_t s = begin; s < end; s++)
-        row->run->typed->segment(row->rows, row->r, s, &scratch, row->run->call->output,
-                                 &row->parts[s]);
+        if (scratch)
+            row->run->typed->segment(row->rows, row->r, s, scratch, row->run->call->output,
+                                     &row->parts[s]);
+        else
+            row->parts[s] = (struct progress){0};
 }
 
 static void write_task(void *context, size_t begin, size_t end)
 {
     const struct shared_row *row = context;
     const size_t last = smaller(end * SEGMENT, row->rows->classes);
-    struct scratch scratch;
-    scratch.factors = row->scratch->factors;
-    row->run->typed->write_part(row->rows, row->r, begin * SEGMENT, last, &scratch,
-                                row->run->call->output);
+    struct scratch *scratch = thread_scratch(row);
+    if (scratch)
+        row->run->typed->write_part(row->rows, row->r, begin * SEGMENT, last, scratch,
+                                    row->run->call->output);
 }
 
-static void shared_statistics(const struct softmax_run *run, struct rows *rows,
+static void shared_statistics(struct softmax_run *run, struct rows *rows,
                               const struct scratch *scratch)
 {
     const size_t count = segment_count(rows->classes);
@@ -129,7 +143,7 @@ static void shared_statistics(const struct softmax_run *run, struct rows *rows,
     }
 }
 
-static void shared_write(const struct softmax_run *run, struct rows *rows,
+static void shared_write(struct softmax_run *run, struct rows *rows,
                          const struct scratch *scratch)
 {
     struct shared_row row = {run, rows, scratch, 0, NULL};
@@ -142,8 +156,8 @@ static int is_shared(const struct softmax_run *run, size_t slabs)
 {
     const struct crossent_softmax *call = run->call;
     int plain = !call->hessian.data && call->label_smoothing == 0 &&
-                (run->labels || !call->target.data);
-    if (run->general || !plain || run->columns || run->staged_in || run->staged_out ||
+                (run->plan.labels || !call->target.data);
+    if (run->plan.general || !plain || run->columns || run->staged_in || run->staged_out ||
         segment_count(call->classes) == 1)
         return 0;
     size_t threads = (size_t)usable_threads(SIZE_MAX, call->threads);
@@ -169,11 +183,11 @@ static void write_staged(const struct softmax_run *run, struct rows *rows, struc
                            output == CROSSENT_GRADIENT ? rows->anchor_gradient : NULL);
 }
 
-static void write_group(const struct softmax_run *run, size_t row, struct rows *rows,
+static void write_group(struct softmax_run *run, size_t row, struct rows *rows,
                         struct scratch *scratch, struct partial *partial)
 {
     const struct crossent_softmax *call = run->call;
-    if (run->general) {
+    if (run->plan.general) {
         for (size_t r = 0; r < rows->count; r++) {
             general_faults(run, row, rows, r, partial);
             if (rows->sample[r] != 0)
@@ -188,7 +202,7 @@ static void write_group(const struct softmax_run *run, size_t row, struct rows *
     }
 }
 
-static void softmax_group(const struct softmax_run *run, size_t row, size_t n, struct rows *rows,
+static void softmax_group(struct softmax_run *run, size_t row, size_t n, struct rows *rows,
                           struct scratch *scratch, struct partial *partial)
 {
     const struct crossent_softmax *call = run->call;
@@ -197,7 +211,7 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
     if (rows->count == 0)
         return;
     rows->shifted = 0;
-    if (run->general) {
+    if (run->plan.general) {
         general_group(run, n, &cursor, rows, scratch);
     } else {
         rows->x_step = call->logits.step;
@@ -212,7 +226,7 @@ static void softmax_group(const struct softmax_run *run, size_t row, size_t n, s
     }
     if (call->upstream.data)
         gather_upstream(call, n, &cursor, rows);
-    apply_options(call, run->kernels, rows);
+    apply_options(call, &run->plan, run->kernels, rows);
     write_group(run, row, rows, scratch, partial);
     if (call->loss.data)
         scatter_rows(run, &call->loss, n, &cursor, rows, rows->loss);
@@ -250,16 +264,16 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
 {
     const struct crossent_softmax *call = run->call;
     size_t row_bytes = call->classes * run->size;
-    if (run->general || call->classes > TILE_CLASSES)
+    if (run->plan.general || call->classes > TILE_CLASSES)
         row_bytes = (row_bytes + 63) / 64 * 64;
-    const size_t needed = run->general ? 5 : run->columns || run->staged_in || run->staged_out;
+    const size_t needed = run->plan.general ? 5 : run->columns || run->staged_in || run->staged_out;
     const size_t group = group_size(run);
     char *memory = needed ? run_allocate(run, group * row_bytes * needed) : NULL;
     scratch->tiles = memory;
     for (size_t r = 0; memory && r < group; r++) {
         char *row = memory + r * row_bytes * needed;
         rows->memory[r] = row;
-        if (run->general) {
+        if (run->plan.general) {
             scratch->staged[r] = row + row_bytes;
             scratch->staged_target[r] = row + 2 * row_bytes;
             scratch->slope[r] = row + 3 * row_bytes;
@@ -274,39 +288,29 @@ static void softmax_task(void *context, size_t begin, size_t end)
     struct softmax_run *run = context;
     const struct crossent_softmax *call = run->call;
     const size_t group = group_size(run);
-    struct rows rows;
-    struct scratch scratch;
-    memset(rows.t, 0, group * sizeof *rows.t);
-    reset_rows(&rows, group);
-    rows.smoothing = even_smoothing(call);
-    rows.curved = call->hessian.data && !run->general;
-    rows.soft = !run->labels && call->target.data && !run->general;
-    rows.curved_factor = hessian_factor(call->hessian_rule, call->classes);
-    rows.classes = call->classes;
-    rows.columns = run->columns;
-    rows.out_step = call->out.step;
-    rows.change = run->general ? (struct change){0, 1, 0} : logits_change(call);
-    memset(rows.mask_at, 0, group * sizeof *rows.mask_at);
-    scratch.shared_target = NULL;
-    char *memory = scratch_rows(run, &rows, &scratch);
-    rows.exps = run->general || run->staged_in || run->staged_out ? rows.memory : rows.out;
-    scratch.factors = NULL;
-    scratch.parts = NULL;
+    struct workspace *work = begin_rows(run, group);
+    if (!work)
+        return;
+    struct rows *rows = &work->rows;
+    struct scratch *scratch = &work->scratch;
+    char *memory = scratch_rows(run, rows, scratch);
+    if (!run->plan.general && !run->staged_in && !run->staged_out)
+        rows->exps = rows->out;
     if (call->classes > BLOCK)
-        scratch.factors = run_allocate(run, group * block_count(call->classes) * sizeof(double));
+        scratch->factors = run_allocate(run, group * block_count(call->classes) * sizeof(double));
     if (run->shared)
-        scratch.parts = run_allocate(run, segment_count(call->classes) * sizeof *scratch.parts);
+        scratch->parts = run_allocate(run, segment_count(call->classes) * sizeof *scratch->parts);
     for (size_t slab = begin; slab < end; slab++)
         run->partials[slab] = (struct partial){.fault_row = SIZE_MAX};
     const size_t last = smaller(end * run->slab, call->rows);
     for (size_t row = begin * run->slab, n; row < last && !run->no_memory; row += n) {
         const size_t slab = row / run->slab, within = (slab + 1) * run->slab - row;
         n = smaller(run->group < run->slab ? smaller(run->group, within) : run->group, last - row);
-        softmax_group(run, row, n, &rows, &scratch, &run->partials[slab]);
+        softmax_group(run, row, n, rows, scratch, &run->partials[slab]);
     }
     free(memory);
-    free(scratch.factors);
-    free(scratch.parts);
+    free(scratch->factors);
+    free(scratch->parts);
 }
 
 /* Adds the weights of n rows that take part. */
@@ -331,8 +335,10 @@ static void weigh_task(void *context, size_t begin, size_t end)
 {
     struct softmax_run *run = context;
     const struct crossent_softmax *call = run->call;
-    struct rows rows;
-    rows.altered = 1;
+    struct workspace *work = begin_rows(run, GROUP);
+    if (!work)
+        return;
+    struct rows *rows = &work->rows;
     for (size_t slab = begin; slab < end; slab++) {
         struct partial *partial = &run->partials[slab];
         size_t row = slab * run->slab, last = smaller(row + run->slab, call->rows);
@@ -340,11 +346,11 @@ static void weigh_task(void *context, size_t begin, size_t end)
         for (size_t n; row < last; row += n) {
             struct cursor cursor = cursor_at(call->shape, call->ndim, row);
             n = smaller(GROUP, last - row);
-            if (!all_take_part(run, n, &cursor, &rows)) {
-                rows.altered = 1;
-                row_weights(run, row, n, &cursor, &rows, partial);
+            if (!all_take_part(run, n, &cursor, rows)) {
+                rows->altered = 1;
+                row_weights(run, row, n, &cursor, rows, partial);
             }
-            add_weights(run, &rows, n, partial);
+            add_weights(run, rows, n, partial);
         }
     }
 }
@@ -357,9 +363,9 @@ static int is_columns(const struct softmax_run *run)
     const int native = call->logits.dtype == (size == sizeof(double) ? CROSSENT_F64 : CROSSENT_F32);
     const int nothing = call->output == CROSSENT_NOTHING;
     if (call->output > CROSSENT_SOFTMAX || call->label_smoothing != 0 || call->hessian.data ||
-        call->class_mask.data || call->accumulate || logits_change(call).on)
+        call->class_mask.data || call->accumulate || run->plan.change.on)
         return 0;
-    return run->labels && !run->general && native && call->rows >= WIDEST &&
+    return run->plan.labels && !run->plan.general && native && call->rows >= WIDEST &&
            call->classes > TILE_CLASSES &&
            call->logits.step != size && (nothing || call->out.step != size);
 }
@@ -375,7 +381,7 @@ static int is_staged(const struct softmax_run *run, const struct crossent_array 
 static int is_changed(const struct softmax_run *run)
 {
     const size_t n = run->call->classes;
-    return n > TILE_CLASSES && n <= BLOCK && logits_change(run->call).on;
+    return n > TILE_CLASSES && n <= BLOCK && run->plan.change.on;
 }
 
 /* Rows of a group: a unit, or, staged, as many units or slabs as bring neighbours together. */
@@ -390,18 +396,17 @@ static size_t group_rows(const struct softmax_run *run)
 }
 
 /* Runs `task` over all slabs and adds up what they give. */
-int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t, size_t), int small,
-              struct partial *total)
+int run_slabs(struct crossent_softmax *call, const struct plan *plan,
+              void (*task)(void *, size_t, size_t), int small, struct partial *total)
 {
     struct partial here[16];
-    struct softmax_run run = {.call = call, .kernels = current_kernels(), .partials = here};
+    struct softmax_run run = {.call = call, .kernels = current_kernels(), .partials = here,
+                              .plan = *plan};
     int f64 = call->logits.dtype == CROSSENT_F64;
     run.size = f64 ? sizeof(double) : sizeof(float);
     run.typed = f64 ? run.kernels->f64 : run.kernels->f32;
-    run.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
-    run.general = call->target.data && needs_general_rows(call);
     run.columns = is_columns(&run);
-    const int other = !run.general && !run.columns;
+    const int other = !run.plan.general && !run.columns;
     run.staged_in = other && (is_staged(&run, &call->logits) || is_changed(&run));
     run.staged_out = other && call->output != CROSSENT_NOTHING &&
                      (is_staged(&run, &call->out) || call->accumulate);
@@ -442,8 +447,9 @@ int run_slabs(struct crossent_softmax *call, void (*task)(void *, size_t, size_t
 int crossent_softmax(struct crossent_softmax *call)
 {
     struct partial total;
+    const struct plan plan = plan_of(call);
     int small = call->rows * call->classes < PARALLEL_ELEMENTS;
-    int status = run_slabs(call, softmax_task, small, &total);
+    int status = run_slabs(call, &plan, softmax_task, small, &total);
     call->total = isfinite(total.sum) ? total.sum + total.low : total.sum;
     return status;
 }
@@ -451,7 +457,8 @@ int crossent_softmax(struct crossent_softmax *call)
 int crossent_weigh(struct crossent_softmax *call)
 {
     struct partial total;
-    int status = run_slabs(call, weigh_task, call->rows < PARALLEL_ELEMENTS, &total);
+    const struct plan plan = plan_of(call);
+    int status = run_slabs(call, &plan, weigh_task, call->rows < PARALLEL_ELEMENTS, &total);
     call->weight = total.weight + total.weight_low;
     call->count = total.count;
     return status;

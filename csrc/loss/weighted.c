@@ -10,7 +10,9 @@
  * Where terms of opposite sign cancel, the error is one of the largest of them.
  */
 #include <math.h>
+#include <stdatomic.h>
 
+#include "base/memory.h"
 #include "base/pairs.h"
 #include "base/parallel.h"
 #include "base/walk.h"
@@ -25,10 +27,12 @@ struct block {
     double x_room[BLOCK], b_room[BLOCK];
     const double *x, *b;
 };
+_Static_assert(sizeof(struct block) <= THREAD_BYTES, "THREAD_BYTES: too few");
 
 struct weighted_run {
     const struct crossent_weighted *call;
     const struct kernels *kernels;
+    atomic_int no_memory;
 };
 
 struct weighted_row {
@@ -136,20 +140,24 @@ static double log_of_row(const struct weighted_run *run, const struct weighted_r
 
 static void weighted_task(void *context, size_t begin, size_t end)
 {
-    const struct weighted_run *run = context;
+    struct weighted_run *run = context;
     const struct crossent_weighted *call = run->call;
-    struct block block;
+    struct block *block = thread_memory();
+    if (!block) {
+        atomic_store(&run->no_memory, 1);
+        return;
+    }
     struct cursor cursor = cursor_at(call->shape, call->ndim, begin);
     for (size_t r = begin; r < end; r++, cursor_next(&cursor, call->shape, call->ndim)) {
         struct weighted_row row = {.x_at = row_of(&call->logits, &cursor, call->ndim),
                                    .b_at = row_of(&call->weights, &cursor, call->ndim)};
         double result = -INFINITY, sign = 0;
-        find_reference(run, &row, &block);
+        find_reference(run, &row, block);
         if (row.special != 0) {
             sign = isnan(row.special) ? NAN : row.special > 0 ? 1 : -1;
             result = fabs(row.special);
         } else if (row.k != SIZE_MAX) {
-            result = log_of_row(run, &row, relative_sum(run, &row, &block), &sign);
+            result = log_of_row(run, &row, relative_sum(run, &row, block), &sign);
         }
         const struct typed_kernels *f64 = run->kernels->f64;
         if (call->sign.data)
@@ -165,5 +173,5 @@ int crossent_weighted(struct crossent_weighted *call)
     struct weighted_run run = {.call = call, .kernels = current_kernels()};
     int small = call->rows * call->classes < SMALL_CALL;
     parallel_for(call->rows, small ? 1 : call->threads, weighted_task, &run);
-    return CROSSENT_OK;
+    return run.no_memory ? CROSSENT_NO_MEMORY : CROSSENT_OK;
 }

@@ -56,10 +56,10 @@ int plain_soft(const struct crossent_softmax *call)
            !has_focal(call) && !call->probability.data;
 }
 
-int needs_general_rows(const struct crossent_softmax *call)
+static int needs_general_rows(const struct crossent_softmax *call, const struct plan *plan)
 {
-    int soft = call->target.data && call->target.dtype <= CROSSENT_BF16;
-    int uneven = call->label_smoothing != 0 && !even_smoothing(call).on;
+    int soft = call->target.data && !plan->labels;
+    int uneven = call->label_smoothing != 0 && !plan->smoothing.on;
     int half = call->out.dtype == CROSSENT_F16 || call->out.dtype == CROSSENT_BF16;
     return (soft && !plain_soft(call)) || uneven || call->softcap != 0 ||
            (call->accumulate && half) || (call->hessian.data && !plain_hessian(call)) ||
@@ -86,7 +86,7 @@ struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
     return share;
 }
 
-struct smoothing even_smoothing(const struct crossent_softmax *call)
+static struct smoothing even_smoothing(const struct crossent_softmax *call)
 {
     struct smoothing s = {0};
     if (call->label_smoothing == 0 || call->class_mask.data || has_focal(call) ||
@@ -98,6 +98,23 @@ struct smoothing even_smoothing(const struct crossent_softmax *call)
     s.label = pair_value(pair_add(s.kept, s.share));
     s.others = pair_value(pair_product(s.share, count));
     return s;
+}
+
+struct plan plan_of(const struct crossent_softmax *call)
+{
+    struct plan plan = {.focal = has_focal(call), .change = {0, 1, 0}};
+    plan.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
+    plan.smoothing = even_smoothing(call);
+    plan.general = call->target.data && needs_general_rows(call, &plan);
+    plan.weighs = call->class_weight || call->sample_weight.data || call->upstream.data ||
+                  plan.focal || call->z_loss != 0 || call->probability.data;
+    if (plan.general)
+        return plan;
+    plan.soft = call->target.data && !plan.labels;
+    plan.curved = call->hessian.data != NULL;
+    plan.curved_factor = hessian_factor(call->hessian_rule, call->classes);
+    plan.change = logits_change(call);
+    return plan;
 }
 
 int is_ignored(const struct crossent_softmax *call, int64_t label)
@@ -180,7 +197,8 @@ static void divide(double *x, size_t n, double by)
 }
 
 /* Derivatives by the logits as they were given. */
-static void warm_rows(const struct crossent_softmax *call, struct rows *rows)
+static void warm_rows(const struct crossent_softmax *call, const struct plan *plan,
+                      struct rows *rows)
 {
     const double warm = call->temperature;
     const size_t n = rows->count;
@@ -188,7 +206,7 @@ static void warm_rows(const struct crossent_softmax *call, struct rows *rows)
         return;
     divide(rows->scale, n, warm);
     divide(rows->anchor_gradient, n, warm);
-    if (rows->smoothing.on || rows->soft || needs_general_rows(call))
+    if (rows->smoothing.on || rows->soft || plan->general)
         divide(rows->b, n, warm);
     if (call->hessian.data)
         divide(rows->hessian, n, warm * warm);
@@ -198,28 +216,25 @@ static void warm_rows(const struct crossent_softmax *call, struct rows *rows)
     }
 }
 
-void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
-                   struct rows *rows)
+void apply_options(const struct crossent_softmax *call, const struct plan *plan,
+                   const struct kernels *kernels, struct rows *rows)
 {
-    const int general = needs_general_rows(call);
     if (!call->target.data)
         return;
-    for (size_t r = 0; has_focal(call) && r < rows->count; r++)
+    for (size_t r = 0; plan->focal && r < rows->count; r++)
         if (!rows->t[r])
             label_focal(call, kernels, rows, r);
-    if (general)
+    if (plan->general)
         for (size_t r = 0; r < rows->count; r++)
             if (rows->t[r])
                 soft_row(call, rows, r);
             else
                 kernels->weigh(call, rows, r, r + 1);
-    else if (rows->soft || call->class_weight || call->sample_weight.data ||
-             call->upstream.data || has_focal(call) || call->z_loss != 0 ||
-             call->probability.data)
+    else if (rows->soft || plan->weighs)
         kernels->weigh(call, rows, 0, rows->count);
     else
         kernels->plain(call->coefficient, rows);
     for (size_t r = 0; call->entropy.data && r < rows->count; r++)
         finish_entropy(kernels, rows, r);
-    warm_rows(call, rows);
+    warm_rows(call, plan, rows);
 }

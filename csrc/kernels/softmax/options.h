@@ -5,16 +5,10 @@
 #include "crossent.h"
 #include "kernels/table.h"
 
-/* Whether the call needs softmax/general.inc.h. */
-int needs_general_rows(const struct crossent_softmax *call);
-
 /* The share of each of `left` classes where label_smoothing spreads it: over all of them, or all
  * but the label's, whose own share then makes up for it; and what it leaves to the target. */
 struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
                             struct pair *label_share);
-
-/* Smoothing that needs no target of its own for each class; of rows that have a label. */
-struct smoothing even_smoothing(const struct crossent_softmax *call);
 
 /* What the rule makes of p (1 - p). */
 static inline double hessian_factor(enum crossent_hessian rule, size_t classes)
@@ -29,6 +23,21 @@ struct change logits_change(const struct crossent_softmax *call);
 
 /* Soft targets that the rows of labels read where they lie. */
 int plain_soft(const struct crossent_softmax *call);
+
+/* What a call asks of its rows: found once, and the same for all of them. */
+struct plan {
+    int labels;                  /* the target is class indices */
+    int soft;                    /* ... or is read where it lies: see struct rows */
+    int general;                 /* softmax/general.inc.h works on the rows */
+    int weighs;                  /* an option acts on whole rows, smoothing apart */
+    int focal;
+    int curved;                  /* the Hessian's diagonal is written beside the gradient ... */
+    double curved_factor;        /* ... times this */
+    struct smoothing smoothing;  /* that needs no target of its own for each class */
+    struct change change;        /* of logits, unless general.inc.h sees to it */
+};
+
+struct plan plan_of(const struct crossent_softmax *call);
 
 int has_focal(const struct crossent_softmax *call);
 
@@ -46,8 +55,8 @@ static inline int weighs_by_target(const struct crossent_softmax *call)
 }
 
 /* From what the epilogue left to losses, and to the coefficients of the outputs: see options.c. */
-void apply_options(const struct crossent_softmax *call, const struct kernels *kernels,
-                   struct rows *rows);
+void apply_options(const struct crossent_softmax *call, const struct plan *plan,
+                   const struct kernels *kernels, struct rows *rows);
 
 int is_ignored(const struct crossent_softmax *call, int64_t label);
 
