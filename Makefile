@@ -23,9 +23,14 @@ help:
 	@echo '== making the virtual environment .venv/$*'
 	@$(PYTHON) -m venv .venv/$*
 
+# All that `make test` needs is installed first: then nothing is built in an environment of its own.
 $(TEST)/ctest: .venv/test/pyvenv.cfg
-	@echo '== installing CMake and Ninja'
-	@$(TEST)/python $(PIP) cmake ninja
+	@echo '== installing the test tools'
+	@$(TEST)/python $(PIP) $$($(TEST)/python -c "import tomllib; \
+		project = tomllib.load(open('pyproject.toml', 'rb')); \
+		print(*project['build-system']['requires'], *project['project']['dependencies'], \
+		      *project['project']['optional-dependencies']['test'])")
+	@touch $@
 
 demo: .venv/demo/pyvenv.cfg
 	@echo '== building and installing crossent for the demo (takes a minute or so)'
@@ -33,18 +38,21 @@ demo: .venv/demo/pyvenv.cfg
 	@echo '== running the demo'
 	@.venv/demo/bin/python examples/demo.py
 
-test: .venv/test/pyvenv.cfg
-	@echo '== building and installing crossent with its test tools (takes a minute or so)'
-	@$(TEST)/python $(PIP) '.[test]'
+# One build serves the Python tests and the C tests.
+test: $(TEST)/ctest
+	@echo '== building and installing crossent (takes minutes)'
+	@$(path) && $(TEST)/python $(PIP) --no-build-isolation --no-deps --force-reinstall \
+		-C build-dir=$(BUILD)/test -C cmake.define.CROSSENT_TESTS=ON .
 	@echo '== Python tests'
-	@$(TEST)/python -m pytest -q -m 'not slow'
+	@$(TEST)/python -m pytest -q -m 'not slow' -n 2 --dist worksteal
 	@$(MAKE) --no-print-directory valgrind
 	@echo '== C tests'
-	@$(call c_build,native) && $(call c_tests,native)
-	@$(MAKE) --no-print-directory neon
+	@$(path) && $(call c_tests,test)
+	@$(MAKE) --no-print-directory neon NATIVE=test
 
 # $(call c_build,NAME,OPTIONS): configure and build the C core and its tests in build/NAME.
-c_build = export PATH="$(CURDIR)/$(TEST):$$PATH" && \
+path = export PATH="$(CURDIR)/$(TEST):$$PATH"
+c_build = $(path) && \
 	cmake --fresh -S . -B $(BUILD)/$(1) -G Ninja $(2) >/dev/null && \
 	cmake --build $(BUILD)/$(1) -- --quiet
 c_tests = ctest --test-dir $(BUILD)/$(1) --output-on-failure --no-tests=error --parallel 4
@@ -81,7 +89,8 @@ valgrind:
 
 have_arm_tools = { command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64-static; } >/dev/null
 
-# The emulated build has to give the bits of the native one.
+# The emulated build has to give the bits of the native one, in build/$(NATIVE).
+NATIVE ?= native
 DIGESTS := kernels options weighted sigmoid train linear
 neon: $(TEST)/ctest
 	@set -e; \
@@ -97,9 +106,9 @@ neon: $(TEST)/ctest
 		test "$$CI" != true; exit; \
 	fi; \
 	echo '== C tests for 64-bit ARM under emulation'; \
-	$(call c_build,native) && \
+	if [ $(NATIVE) = native ]; then $(call c_build,native); fi && \
 	digests=$$(for test in $(DIGESTS); do \
-		echo $$test=$$($(BUILD)/native/test_$$test --digest); done) && \
+		echo $$test=$$($(BUILD)/$(NATIVE)/test_$$test --digest); done) && \
 	$(call c_build,neon,-DCMAKE_TOOLCHAIN_FILE=.ci/aarch64.cmake "-DCROSSENT_DIGESTS=$$digests") && \
 	$(call c_tests,neon)
 

@@ -205,13 +205,13 @@ def test_any_layout(layout, function, dtype, isa, rng):
         assert_same_bits(answers(LAYOUTS[layout](z), y), answers(z, y))
 
 
-@pytest.mark.parametrize("special", [0, np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("shape", [(16, 1000), (33, 4096), (17, 4097), (18, 9001), (17, 131_100)])
-def test_rows_enough_to_fill_the_lanes_with_their_classes_apart(shape, special, dtype, isa, rng):
+def test_rows_enough_to_fill_the_lanes_with_their_classes_apart(shape, dtype, isa, rng):
     z, y = batch(rng, shape, dtype)
-    z[2] = -np.inf
-    z[5, y[5]] = z[7, 4] = special
-    z[11, [3, -2]] = special
+    z[3] = -np.inf
+    for row, special in zip((0, 4, 8, 12), (0, np.inf, -np.inf, np.nan), strict=True):
+        z[row, y[row]] = z[row + 1, 4] = special
+        z[row + 2, [3, -2]] = special
     for layout in ("F", "every third class"):
         apart = LAYOUTS[layout](z)
         loss, grad = crossent.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
@@ -253,7 +253,7 @@ def test_any_axis(shape, dtype, isa, rng):
     """As a view of the batch, and as an array of its own in C and F order."""
     z, y = batch(rng, shape, dtype)
     want = softmax_answers(z, y)
-    for axis in range(-len(shape), len(shape)):
+    for axis in (*range(len(shape)), -len(shape)):
         view = np.moveaxis(z, -1, axis)
         for array in (view, np.ascontiguousarray(view), np.asfortranarray(view)):
             assert_same_bits(softmax_answers(array, y, axis), want, f"along axis {axis}")

@@ -163,3 +163,35 @@ def test_every_option_is_in_the_page_of_options():
     for function in CLASS_OPTIONS:
         for name in options_of(function):
             assert re.search(rf"\b{name}\b", text), name
+
+
+KINDS = "c|h|py|pyx|pxi|pxd|md"  # of our files; a name ends there, and is no call or attribute
+FILE_NAME = re.compile(rf"(?<![\w./<>*-])((?:[\w-]+/)*[\w-]+(?:\.inc)?\.(?:{KINDS}))\b(?![\w(./-])")
+FOLDERS = ("csrc", "src", "tests", "tools", "benchmarks", "docs", ".ci")
+TEXTS = [
+    *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*")) if path.is_file()),
+    *(path for path in sorted(ROOT.glob("*")) if path.is_file()),
+]
+SYSTEM_HEADERS = {"stdint.h", "numpy/arrayobject.h"}
+
+
+def files_named(path):
+    """Names of files in a text; of C and C-like code only in comments: a member is no file."""
+    text = path.read_text()
+    if path.suffix in (".c", ".h"):
+        text = "\n".join(re.findall(r"/\*.*?\*/", text, re.S))
+    return set(FILE_NAME.findall(text)) - SYSTEM_HEADERS
+
+
+def test_files_named_in_code_and_documents_exist():
+    """By their names, or by a path's last parts: a file that was moved or removed is found here."""
+    ours = {f"/{path.relative_to(ROOT)}" for path in TEXTS}
+    ours |= {f"/{path.relative_to(ROOT)}" for path in ROOT.glob("examples/*")}
+    stale = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in TEXTS
+        if re.search(rf"\.(?:{KINDS})$", path.name) or path.name in ("Makefile", "CMakeLists.txt")
+        for name in files_named(path)
+        if not any(known.endswith(f"/{name}") for known in ours)
+    }
+    assert not stale

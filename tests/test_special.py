@@ -7,7 +7,7 @@ import pytest
 
 import crossent
 
-from . import oracle
+from . import everywhere, oracle
 
 NAN, INF = np.nan, np.inf
 HUGE = {np.float32: 3e38, np.float64: 1.7e308}
@@ -115,26 +115,26 @@ def check_rows(z, y, loss):
 
 
 def softmax_answers(z, y):
-    loss, grad = crossent.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
+    loss, grad = everywhere.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
     return {
         "loss": loss,
-        "forward": crossent.softmax_cross_entropy(z, y, reduction="none"),
+        "forward": everywhere.softmax_cross_entropy(z, y, reduction="none"),
         "gradient": grad,
-        "logsumexp": crossent.logsumexp(z),
-        "softmax": crossent.softmax(z),
-        "log_softmax": crossent.log_softmax(z),
+        "logsumexp": everywhere.logsumexp(z),
+        "softmax": everywhere.softmax(z),
+        "log_softmax": everywhere.log_softmax(z),
     }
 
 
 @pytest.mark.parametrize("case", ROWS)
-def test_special_values_in_a_row(case, dtype, isa, rng):
+def test_special_values_in_a_row(case, dtype, rng):
     for classes in CLASSES:
         z, y = special_rows(case, classes, dtype, rng)
         check_rows(z, y, ROWS[case][2])
 
 
 @pytest.mark.parametrize("case", WHOLE_ROWS)
-def test_rows_of_one_value(case, dtype, isa):
+def test_rows_of_one_value(case, dtype):
     for classes in CLASSES:
         z, y = whole_rows(case, classes, dtype)
         check_rows(z, y, WHOLE_ROWS[case][2])
@@ -142,7 +142,7 @@ def test_rows_of_one_value(case, dtype, isa):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("classes", CLASSES)
-def test_special_rows_do_not_touch_their_neighbours(classes, order, dtype, isa, rng):
+def test_special_rows_do_not_touch_their_neighbours(classes, order, dtype, rng):
     """Every second row is special; the others keep the bits they have without them."""
     special = [special_rows(case, classes, dtype, rng) for case in ROWS]
     special += [whole_rows(case, classes, dtype) for case in WHOLE_ROWS]
@@ -151,48 +151,48 @@ def test_special_rows_do_not_touch_their_neighbours(classes, order, dtype, isa, 
     z, y = rng.standard_normal((n, classes)).astype(dtype), rng.integers(0, classes, n)
     mixed = np.asarray(np.stack([z, z_special], 1).reshape(2 * n, classes), order=order)
     labels = np.stack([y, y_special], 1).reshape(-1)
-    got = crossent.softmax_cross_entropy_value_and_grad(mixed, labels, reduction="none")
-    want = crossent.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
+    got = everywhere.softmax_cross_entropy_value_and_grad(mixed, labels, reduction="none")
+    want = everywhere.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
     for g, w in zip(got, want, strict=True):
         assert g[::2].tobytes() == w.tobytes()
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 3.5, -1e30, 1e30, "huge", "-huge"])
-def test_one_class_is_certain(value, dtype, isa):
+def test_one_class_is_certain(value, dtype):
     """Its loss is +0, not -0, and its gradient 0."""
     z, y = np.full((4, 1), number(value, dtype), dtype), np.zeros(4, int)
-    loss, grad = crossent.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
+    loss, grad = everywhere.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
     assert loss.tobytes() == np.zeros(4, dtype).tobytes()
     assert (grad == 0).all()
-    oracle.assert_close(crossent.softmax(z), oracle.widen(np.ones_like(z)), dtype, 1)
-    assert (crossent.log_softmax(z) == 0).all()
-    assert (crossent.logsumexp(z) == z[:, 0]).all()
+    oracle.assert_close(everywhere.softmax(z), oracle.widen(np.ones_like(z)), dtype, 1)
+    assert (everywhere.log_softmax(z) == 0).all()
+    assert (everywhere.logsumexp(z) == z[:, 0]).all()
 
 
 @pytest.mark.parametrize(("value", "loss"), [(INF, 0), (-INF, NAN), (NAN, NAN)])
-def test_one_class_that_is_not_finite(value, loss, dtype, isa):
+def test_one_class_that_is_not_finite(value, loss, dtype):
     check_rows(np.full((4, 1), value, dtype), np.zeros(4, int), loss)
 
 
-def test_losses_of_zero_are_positive_zeros(dtype, isa):
+def test_losses_of_zero_are_positive_zeros(dtype):
     z, y = np.array([[0, -1000, -1000], [5000, 0, 0], [INF, 0, -INF]], dtype), np.zeros(3, int)
-    loss = crossent.softmax_cross_entropy(z, y, reduction="none")
+    loss = everywhere.softmax_cross_entropy(z, y, reduction="none")
     assert loss.tobytes() == np.zeros(3, dtype).tobytes()
 
 
 @pytest.mark.parametrize("classes", CLASSES)
-def test_the_sign_of_a_zero_logit_does_not_matter(classes, dtype, isa, rng):
+def test_the_sign_of_a_zero_logit_does_not_matter(classes, dtype, rng):
     z, y = rng.integers(-1, 2, (20, classes)).astype(dtype), rng.integers(0, classes, 20)
     negative = np.where(z == 0, np.array(-0.0, dtype), z)
-    got = crossent.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
-    same = crossent.softmax_cross_entropy_value_and_grad(negative, y, reduction="none")
+    got = everywhere.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
+    same = everywhere.softmax_cross_entropy_value_and_grad(negative, y, reduction="none")
     for a, b in zip(got, same, strict=True):
         assert a.tobytes() == b.tobytes()
 
 
 @pytest.mark.parametrize("target", ["top", "other"])
 @pytest.mark.parametrize("classes", [3, *CLASSES[1:]])
-def test_subnormal_gradients_keep_their_digits(target, classes, dtype, isa):
+def test_subnormal_gradients_keep_their_digits(target, classes, dtype):
     """An ULP down there is the smallest number; probabilities shrink until they are 0."""
     kind = np.finfo(dtype)
     edge = -np.log(oracle.widen(np.array([kind.smallest_normal])))[0]
@@ -202,7 +202,7 @@ def test_subnormal_gradients_keep_their_digits(target, classes, dtype, isa):
     y = np.full(100, 0 if target == "top" else classes - 1)
     loss, grad = oracle.softmax_cross_entropy(oracle.widen(z), y)
     assert ((0 < np.abs(grad)) & (np.abs(grad) < kind.smallest_normal)).any()
-    got = crossent.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
+    got = everywhere.softmax_cross_entropy_value_and_grad(z, y, reduction="none")
     oracle.assert_close(got[0], loss, dtype, 2)
     oracle.assert_close(got[1], grad, dtype, 4)
 
@@ -213,27 +213,27 @@ EMPTY = [((0, 3), 1, (0,)), ((2, 0, 3), -1, (2, 0)), ((3, 0), 0, (0,)), ((0, 4, 
 
 
 @pytest.mark.parametrize(("shape", "axis", "rows"), EMPTY)
-def test_no_rows(shape, axis, rows, dtype, isa):
+def test_no_rows(shape, axis, rows, dtype):
     """The mean of nothing is NaN, its sum 0."""
     z, y = np.empty(shape, dtype), np.empty(rows, int)
     for reduction, want in (("mean", NAN), ("sum", 0.0), ("none", np.empty(rows, dtype))):
-        loss, grad = crossent.softmax_cross_entropy_value_and_grad(
+        loss, grad = everywhere.softmax_cross_entropy_value_and_grad(
             z, y, axis=axis, reduction=reduction
         )
         np.testing.assert_array_equal(loss, want, strict=True)
         np.testing.assert_array_equal(grad, z, strict=True)
-    assert crossent.logsumexp(z, axis=axis).shape == rows
-    assert crossent.softmax(z, axis=axis).shape == shape
+    assert everywhere.logsumexp(z, axis=axis).shape == rows
+    assert everywhere.softmax(z, axis=axis).shape == shape
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 0, 3)])
-def test_no_elements(shape, dtype, isa):
+def test_no_elements(shape, dtype):
     x = np.empty(shape, dtype)
     for reduction, want in (("mean", NAN), ("sum", 0.0), ("none", x)):
-        loss, grad = crossent.sigmoid_cross_entropy_value_and_grad(x, x, reduction=reduction)
+        loss, grad = everywhere.sigmoid_cross_entropy_value_and_grad(x, x, reduction=reduction)
         np.testing.assert_array_equal(loss, want, strict=True)
         np.testing.assert_array_equal(grad, x, strict=True)
-    assert crossent.sigmoid(x).shape == shape
+    assert everywhere.sigmoid(x).shape == shape
 
 
 # ---- elements ---------------------------------------------------------------------------------
@@ -273,35 +273,35 @@ def element_places():
 
 
 @pytest.mark.parametrize(("x", "target", "loss", "grad"), ELEMENTS)
-def test_special_elements_and_their_neighbours(x, target, loss, grad, dtype, isa):
+def test_special_elements_and_their_neighbours(x, target, loss, grad, dtype):
     for length, at in element_places():
         logits, targets = np.full(length, 1, dtype), np.full(length, 1, dtype)
-        plain = crossent.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
+        plain = everywhere.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
         logits[at], targets[at] = x, target
-        got = crossent.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
+        got = everywhere.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
         for g, p, want in zip(got, plain, (loss, grad), strict=True):
             p[at] = want
             np.testing.assert_array_max_ulp(g, p, 2)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
-def test_elements_do_not_depend_on_their_neighbours(share, dtype, isa, request):
+def test_elements_do_not_depend_on_their_neighbours(share, dtype, request):
     """Where all are moderate they take a shorter path: it has the same bits."""
     rng = np.random.default_rng(request.config.getoption("--seed"))
     moderate, others = [0.3, -2, 11.5, -21], [80, -86, 90, -100, 707, 709, -740, INF, -INF, NAN]
     x = np.where(rng.random(6400) < share, rng.choice(others, 6400), rng.choice(moderate, 6400))
     logits, targets = x.astype(dtype), rng.choice([0, 0.25, 1], 6400).astype(dtype)
-    got = crossent.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
+    got = everywhere.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
     for value, target in itertools.product(moderate + others, (0, 0.25, 1)):
         z, y = np.array([value], dtype), np.array([target], dtype)
-        alone = crossent.sigmoid_cross_entropy_value_and_grad(z, y, reduction="none")
+        alone = everywhere.sigmoid_cross_entropy_value_and_grad(z, y, reduction="none")
         same = (targets == y) & ((logits == z) | (np.isnan(logits) & np.isnan(z)))
         for g, want in zip(got, alone, strict=True):
             np.testing.assert_array_equal(g[same], np.broadcast_to(want, same.sum()))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_special_values_of_elementwise_functions(name, dtype, isa):
+def test_special_values_of_elementwise_functions(name, dtype):
     function = getattr(crossent, name)
     for (x, want), (length, at) in itertools.product(FUNCTIONS[name].items(), element_places()):
         logits = np.full(length, 1, dtype)
@@ -311,22 +311,22 @@ def test_special_values_of_elementwise_functions(name, dtype, isa):
 
 
 @pytest.mark.parametrize("target", [0, 1, 0.25])
-def test_the_sign_of_a_zero_element_does_not_matter(target, dtype, isa):
+def test_the_sign_of_a_zero_element_does_not_matter(target, dtype):
     t = np.full(2, target, dtype)
-    both = crossent.sigmoid_cross_entropy_value_and_grad(
+    both = everywhere.sigmoid_cross_entropy_value_and_grad(
         np.array([0.0, -0.0], dtype), t, reduction="none"
     )
     for loss_or_grad in both:
         assert loss_or_grad[0].tobytes() == loss_or_grad[1].tobytes()
 
 
-def test_subnormal_elements_keep_their_digits(dtype, isa):
+def test_subnormal_elements_keep_their_digits(dtype):
     kind = np.finfo(dtype)
     edge = float(-np.log(oracle.widen(np.array([kind.smallest_normal])))[0])
     x = np.linspace(edge - 3, edge + 1.1 * kind.nmant * np.log(2), 500).astype(dtype)
     for logits, targets in ((x, np.ones_like(x)), (-x, np.zeros_like(x))):
         loss, grad, _ = oracle.sigmoid_cross_entropy(oracle.widen(logits), oracle.widen(targets))
         assert ((0 < loss) & (loss < kind.smallest_normal)).any()
-        got = crossent.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
+        got = everywhere.sigmoid_cross_entropy_value_and_grad(logits, targets, reduction="none")
         oracle.assert_close(got[0], loss, dtype, 2)
         oracle.assert_close(got[1], grad, dtype, 4)
