@@ -42,24 +42,36 @@ struct change {
  * `shift` is 0 but for rows whose largest logit is beyond the range of the exponential's reduction:
  * there it is that logit, and x - shift is exact wherever it matters. */
 struct rows {
+    /* What the rows of a call have in common, and how many are in hand. */
     size_t count, classes;
     int columns;                 /* softmax/lanes.inc.h works on them */
+    int altered;                 /* source, weight or sample are not those of rows that all count */
+    int shifted;                 /* some shift is not 0 */
+    int curved;                  /* the Hessian's diagonal is wanted */
+    double curved_factor;        /* ... times this */
+    struct smoothing smoothing;  /* where it is on, the anchor is the label */
+    struct change change;        /* of all logits; softmax/general.inc.h sees to its rows itself */
+    /* Soft targets t that need no staging: `distances` is the sum of t_j (x_anchor - x_j), t_rest
+     * that of t_j, j != anchor. */
+    int soft;
+    /* ... `t` being one target for all rows, of smoothing under class weights; each row's label has
+     * label_target besides. */
+    int shared_target;
+    ptrdiff_t x_step, out_step;
+    char **exps;
 
     /* Where the rows lie. `source[r]` counts from the first row of the group, rows that take no
      * part included. `exps[r]` holds the row's exponentials between the passes: it is out[r], or
-     * memory of its own. */
-    size_t source[GROUP];
+     * memory of its own. Every array begins with a cache line. */
+    _Alignas(64) size_t source[GROUP];
     int64_t label[GROUP];        /* -1 where there is none */
     double weight[GROUP], sample[GROUP];  /* of the label's loss; of the row as a whole */
     double weight_low[GROUP];             /* what rounding cut off weight */
     double upstream[GROUP];
-    int altered;                 /* source, weight or sample are not those of rows that all count */
     const char *x[GROUP];
     char *out[GROUP];
-    ptrdiff_t x_step, out_step;
-    struct change change;        /* of all logits; softmax/general.inc.h sees to its rows itself */
     char *mask_at[GROUP];        /* or NULL: of classes that the row takes into account */
-    char **exps, *memory[GROUP];
+    char *memory[GROUP];
     int64_t anchor[GROUP];       /* the class left out of the sum: target, or any maximum (-1) */
     double column[GROUP];        /* the anchor as a number that a lane can hold, of short rows */
 
@@ -67,14 +79,8 @@ struct rows {
     double shift[GROUP], max[GROUP], exponent[GROUP];  /* max: of x - shift, but the anchor */
     double at_anchor[GROUP];                           /* x - shift there */
     double others[GROUP], others_low[GROUP];           /* sum of e_j, j != anchor, as hi + lo */
-    int shifted;                                       /* some shift is not 0 */
-    int curved;                                        /* the Hessian's diagonal is wanted */
-    double curved_factor;                              /* ... times this */
-    struct smoothing smoothing;                        /* where it is on, the anchor is the label */
     double distances[GROUP], distances_low[GROUP];     /* for it: 2^-64 sum of max x_i - x_j */
-    /* Soft targets t that need no staging: `distances` is the sum of t_j (x_anchor - x_j), t_rest
-     * that of t_j, j != anchor. */
-    int soft;
+    double label_target[GROUP];  /* ... and of a shared target */
     double t_rest[GROUP], t_rest_low[GROUP], t_total[GROUP], t_total_low[GROUP];
 
     /* What the epilogue makes of them. */

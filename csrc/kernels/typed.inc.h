@@ -22,6 +22,8 @@ static void write_output(const struct rows *rows, struct scratch *scratch,
         write_block_rows(rows, scratch, output);
     else
         write_long_rows(rows, scratch, output);
+    if (rows->shared_target && output == CROSSENT_GRADIENT)
+        subtract_label_targets(rows);
 }
 
 #if IS_DOUBLE

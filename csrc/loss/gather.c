@@ -178,6 +178,7 @@ struct workspace *begin_rows(struct softmax_run *run, size_t group)
     rows->change = run->plan.change;
     rows->smoothing = run->plan.smoothing;
     rows->soft = run->plan.soft;
+    rows->shared_target = run->plan.shared_target;
     rows->curved = run->plan.curved;
     rows->curved_factor = run->plan.curved_factor;
     rows->exps = rows->memory;
@@ -269,6 +270,21 @@ void gather_pointers(const struct crossent_softmax *call, const struct crossent_
         to[r] = p[rows->source[r]];
 }
 
+/* Of labels with one target for all rows: it has the class weights, which then are not the rows';
+ * any maximum is the anchor. */
+static void label_targets(const struct crossent_softmax *call, struct rows *rows)
+{
+    struct pair kept;
+    smoothing_share(call, call->classes, &kept);
+    for (size_t r = 0; r < rows->count; r++) {
+        struct pair weight = {call->class_weight[rows->label[r]], 0};
+        rows->label_target[r] = pair_value(pair_product(kept, weight));
+        rows->weight[r] = rows->sample[r];
+        rows->weight_low[r] = 0;
+        rows->anchor[r] = -1;
+    }
+}
+
 /* Takes those of the n rows from `row` on that take part into `rows`; skips the others. */
 void gather_rows(const struct softmax_run *run, size_t row, size_t n,
                  const struct cursor *cursor, struct rows *rows, struct partial *partial)
@@ -279,7 +295,9 @@ void gather_rows(const struct softmax_run *run, size_t row, size_t n,
     gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
     if (call->class_mask.data && !run->plan.general)
         gather_pointers(call, &call->class_mask, cursor, n, rows, rows->mask_at);
-    if (rows->soft)
+    if (rows->shared_target)
+        label_targets(call, rows);
+    else if (rows->soft)
         gather_pointers(call, &call->target, cursor, n, rows, (char **)rows->t);
     if (call->output == CROSSENT_NOTHING)
         return;

@@ -283,6 +283,19 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
     return memory;
 }
 
+/* The target that all rows have in common: share w_j. */
+static float *share_target(struct softmax_run *run, struct rows *rows)
+{
+    const struct crossent_softmax *call = run->call;
+    struct pair kept, share = smoothing_share(call, call->classes, &kept);
+    float *t = run_allocate(run, call->classes * sizeof *t);
+    for (size_t j = 0; t && j < call->classes; j++)
+        t[j] = (float)pair_value(pair_product(share, (struct pair){call->class_weight[j], 0}));
+    for (size_t r = 0; r < GROUP; r++)
+        rows->t[r] = t;
+    return t;
+}
+
 static void softmax_task(void *context, size_t begin, size_t end)
 {
     struct softmax_run *run = context;
@@ -296,6 +309,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
     char *memory = scratch_rows(run, rows, scratch);
     if (!run->plan.general && !run->staged_in && !run->staged_out)
         rows->exps = rows->out;
+    float *target = run->plan.shared_target ? share_target(run, rows) : NULL;
     if (call->classes > BLOCK)
         scratch->factors = run_allocate(run, group * block_count(call->classes) * sizeof(double));
     if (run->shared)
@@ -309,6 +323,7 @@ static void softmax_task(void *context, size_t begin, size_t end)
         softmax_group(run, row, n, rows, scratch, &run->partials[slab]);
     }
     free(memory);
+    free(target);
     free(scratch->factors);
     free(scratch->parts);
 }

@@ -48,12 +48,17 @@ INLINE size_t soft_anchor(struct rows *rows, size_t r, T top)
 {
     const T *x = (const T *)rows->x[r], *t = rows->t[r];
     const size_t n = rows->classes;
-    const int64_t only = only_class(t, n);
+    const int64_t only = rows->shared_target ? -1 : only_class(t, n);
     struct pair distance = {0, 0}, others = {0, 0};
     size_t k = only < 0 ? row_find(x, n, top) : (size_t)only;
     if (only < 0)
         distance = distance_sum(x, t, NULL, n, k, top, &others, 0);
-    store_soft(rows, r, k, top == (T)INFINITY ? endless(others) : distance, others);
+    if (top == (T)INFINITY)
+        distance = endless(others);
+    if (rows->shared_target)
+        store_shared(rows, r, k, top, x[rows->label[r]], distance, others);
+    else
+        store_soft(rows, r, k, distance, others);
     return k;
 }
 

@@ -291,6 +291,16 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
         entropy_sums(rows, r, scratch);
 }
 
+/* block_rows leaves 0 where the anchor's exponential was, which the entropy needs. */
+static void restore_anchors(struct rows *rows)
+{
+    for (size_t r = 0; r < rows->count; r++) {
+        const struct exp_scale scale = exp_range(vset((T)rows->exponent[r]));
+        vec e = exp_scaled(vset((T)rows->at_anchor[r]), scale);
+        ((T *)rows->exps[r])[rows->anchor[r]] = vtop(e);
+    }
+}
+
 static void general_rows_statistics(const struct crossent_softmax *call, struct rows *rows,
                                     struct scratch *scratch)
 {
@@ -298,12 +308,12 @@ static void general_rows_statistics(const struct crossent_softmax *call, struct 
         general_anchor(call, rows, r);
     if (rows->classes <= TILE_CLASSES)
         general_tiles(rows, scratch);
+    else if (rows->classes <= BLOCK)
+        block_rows(rows, scratch, CROSSENT_GRADIENT);
     else
-        for (size_t r = 0; r < rows->count; r++) {
-            if (!rows->t[r] && rows->smoothing.on)
-                row_distances(rows, r, scratch);
-            long_row(rows, r, scratch, 1);
-        }
+        long_rows(rows, scratch, CROSSENT_GRADIENT);
+    if (rows->classes > TILE_CLASSES && rows->classes <= BLOCK && call->entropy.data)
+        restore_anchors(rows);
     for (size_t r = 0; r < rows->count; r++)
         general_sums(call, rows, r, scratch);
 }

@@ -59,9 +59,8 @@ int plain_soft(const struct crossent_softmax *call)
 static int needs_general_rows(const struct crossent_softmax *call, const struct plan *plan)
 {
     int soft = call->target.data && !plan->labels;
-    int uneven = call->label_smoothing != 0 && !plan->smoothing.on;
     int half = call->out.dtype == CROSSENT_F16 || call->out.dtype == CROSSENT_BF16;
-    return (soft && !plain_soft(call)) || uneven || call->softcap != 0 ||
+    return (soft && !plain_soft(call)) || call->softcap != 0 ||
            (call->accumulate && half) || (call->hessian.data && !plain_hessian(call)) ||
            call->output == CROSSENT_HESSIAN_VECTOR ||
            call->target_gradient.data || call->entropy.data ||
@@ -100,17 +99,29 @@ static struct smoothing even_smoothing(const struct crossent_softmax *call)
     return s;
 }
 
+/* Smoothing under class weights: t_j = share w_j of every row, and for its label more. Doubles need
+ * what rounding cuts off t_j as well (softmax/general.inc.h). */
+static int shares_target(const struct crossent_softmax *call)
+{
+    return call->logits.dtype != CROSSENT_F64 && call->class_weight && !call->class_mask.data &&
+           !has_focal(call) && !call->probability.data;
+}
+
 struct plan plan_of(const struct crossent_softmax *call)
 {
     struct plan plan = {.focal = has_focal(call), .change = {0, 1, 0}};
     plan.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
     plan.smoothing = even_smoothing(call);
     plan.general = call->target.data && needs_general_rows(call, &plan);
+    if (plan.labels && call->label_smoothing != 0 && !plan.smoothing.on) {
+        plan.shared_target = !plan.general && shares_target(call);
+        plan.general |= !plan.shared_target;
+    }
     plan.weighs = call->class_weight || call->sample_weight.data || call->upstream.data ||
                   plan.focal || call->z_loss != 0 || call->probability.data;
     if (plan.general)
         return plan;
-    plan.soft = call->target.data && !plan.labels;
+    plan.soft = call->target.data && (!plan.labels || plan.shared_target);
     plan.curved = call->hessian.data != NULL;
     plan.curved_factor = hessian_factor(call->hessian_rule, call->classes);
     plan.change = logits_change(call);

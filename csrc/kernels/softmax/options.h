@@ -28,6 +28,7 @@ int plain_soft(const struct crossent_softmax *call);
 struct plan {
     int labels;                  /* the target is class indices */
     int soft;                    /* ... or is read where it lies: see struct rows */
+    int shared_target;           /* ... or is one for all rows, and more for each row's label */
     int general;                 /* softmax/general.inc.h works on the rows */
     int weighs;                  /* an option acts on whole rows, smoothing apart */
     int focal;

@@ -133,6 +133,31 @@ static inline void store_soft(struct rows *rows, size_t r, size_t k, struct pair
     rows->t_anchor[r] = (double)((const T *)rows->t[r])[k];
 }
 
+/* The same of a shared target, of which the label, x_label its logit, has more. */
+static inline void store_shared(struct rows *rows, size_t r, size_t k, T x_k, T x_label,
+                                struct pair distance, struct pair others)
+{
+    const struct pair more = {rows->label_target[r], 0};
+    if (rows->label[r] != (int64_t)k) {
+        struct pair far = pair_of((double)x_k, -(double)x_label);
+        distance = pair_add(distance, pair_product(more, far));
+        others = pair_add(others, more);
+    }
+    store_soft(rows, r, k, distance, others);
+    if (rows->label[r] == (int64_t)k)
+        rows->t_anchor[r] += more.hi;
+}
+
+/* to[label] -= b times what it has besides a shared target; the anchor's entry has it already. */
+static void subtract_label_targets(const struct rows *rows)
+{
+    for (size_t r = 0; r < rows->count; r++) {
+        T *to = (T *)(rows->out[r] + (ptrdiff_t)rows->label[r] * rows->out_step);
+        if (rows->label[r] != rows->anchor[r])
+            *to -= (T)(rows->b[r] * rows->label_target[r]);
+    }
+}
+
 /* What sums of t_j (x_k - x_j) come to where x_k is +inf. */
 static inline struct pair endless(struct pair others)
 {
@@ -145,7 +170,7 @@ static inline struct pair endless(struct pair others)
 static void soft_sums(struct rows *rows, size_t r, struct scratch *scratch)
 {
     const T *t = rows->t[r];
-    const int64_t only = only_class(t, rows->classes);
+    const int64_t only = rows->shared_target ? -1 : only_class(t, rows->classes);
     size_t k = only < 0 ? 0 : (size_t)only;
     struct pair distance = {0, 0}, others = {0, 0}, part;
     T top = -(T)INFINITY;
@@ -166,7 +191,14 @@ static void soft_sums(struct rows *rows, size_t r, struct scratch *scratch)
         distance = pair_add(distance, distance_sum(x, t + base, NULL, n, k - base, top, &part, 0));
         others = pair_add(others, part);
     }
-    store_soft(rows, r, k, top == (T)INFINITY ? endless(others) : distance, others);
+    if (top == (T)INFINITY)
+        distance = endless(others);
+    if (rows->shared_target) {
+        T room, x = *block_logits(rows, r, (size_t)rows->label[r], 1, &room);
+        store_shared(rows, r, k, top, x, distance, others);
+    } else {
+        store_soft(rows, r, k, distance, others);
+    }
 }
 
 /* What t is multiplied by in e - b t. Where one class has all of t, and its entry is set apart, a

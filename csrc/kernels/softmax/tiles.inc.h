@@ -175,6 +175,22 @@ static inline vec tile_only(const T *t, size_t classes, vec other)
     return vselect(vequal(count, one), where, other);
 }
 
+/* What each row's label has besides a shared target joins the sums, or the anchor. */
+static inline void tile_label_targets(struct rows *rows, size_t r0, const T *tile)
+{
+    for (size_t l = 0; l < lane_count(rows, r0); l++) {
+        const size_t r = r0 + l, label = (size_t)rows->label[r], k = (size_t)rows->anchor[r];
+        const double more = rows->label_target[r];
+        if (label == k) {
+            rows->t_anchor[r] += more;
+        } else {
+            const double x_k = (double)tile[k * LANES + l];
+            rows->distances[r] += more * (x_k - (double)tile[label * LANES + l]);
+            rows->t_rest[r] += more;
+        }
+    }
+}
+
 /* The sums of soft_sums, in lanes. */
 static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, const T *t, vec top,
                                   vec anchor)
@@ -203,6 +219,8 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
         vstore_f64(rows->t_rest + r, weight.hi[part]);
         vstore_f64(rows->t_rest_low + r, weight.lo[part]);
     }
+    if (rows->shared_target)
+        tile_label_targets(rows, r0, tile);
 }
 
 /* Loads the tile at r0 and finds what its exponentials are scaled by. */
@@ -215,7 +233,7 @@ static void tile_prepare(struct rows *rows, size_t r0, T *tile, T *t)
         tile_gather((char *const *)(rows->t + r0), rows->classes, t);
     if (rows->anchor[r0] < 0) {
         vec found = tile_search(tile, rows->classes);
-        if (rows->soft)
+        if (rows->soft && !rows->shared_target)
             found = tile_only(t, rows->classes, found);
         widen_to(rows->column + r0, found);
         for (size_t r = r0; r < r0 + LANES; r++)
