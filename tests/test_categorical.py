@@ -368,7 +368,9 @@ def test_other_mistakes():
         forward(P, np.array([0, 4, 1]))
     with pytest.raises(TypeError, match="probs has dtype int64; expected"):
         forward(P.astype(int), Y)
-    with pytest.raises(TypeError, match="'focal_gamma' is not an option of Categorical"):
+    with pytest.raises(
+        TypeError, match="'focal_gamma' is not an option of categorical_cross_entropy"
+    ):
         forward(P, Y, focal_gamma=2.0)
     with pytest.raises(TypeError, match="'class_mask' is not an option of categorical"):
         forward(P, Y, class_mask=[True] * 4)

@@ -10,7 +10,7 @@ import pytest
 
 import crossent
 import crossent.train
-from crossent import _core
+from crossent import _options
 
 ROOT = Path(__file__).parents[1]
 MODULES = [crossent, crossent.train]
@@ -22,12 +22,7 @@ except ImportError:
     pass
 
 # The options of each loss that belong to its class, under the name of its function.
-CLASS_OPTIONS = {
-    "softmax_cross_entropy": _core.SOFTMAX_OPTIONS,
-    "sigmoid_cross_entropy": _core.SIGMOID_OPTIONS,
-    "categorical_cross_entropy": _core.CATEGORICAL_OPTIONS,
-    "binary_cross_entropy": _core.BINARY_OPTIONS,
-}
+CLASS_OPTIONS = {table.function: table.defaults for table in _options.TABLES}
 
 
 def documented():
@@ -77,7 +72,7 @@ def options_of(function):
     """All options of a loss: those of its class, and those that a call of it does not refuse."""
     call = getattr(crossent, function)
     found = dict.fromkeys(CLASS_OPTIONS[function])
-    for name in _core.CALL_OPTIONS:
+    for name in {name for table in _options.TABLES for name in table.of_calls}:
         try:
             call(np.full((1, 2), 0.5), np.full((1, 2), 0.5), **{name: None})
             call(np.full((1, 2), 0.5), np.full((1, 2), 0.5), **{name: np.ones((1, 2), bool)})

@@ -211,7 +211,7 @@ MISTAKES = {
     "misspelled option": (
         lambda: xent(label_smooting=0.1),
         TypeError,
-        "(did you mean 'label_smoothing'?); expected one of axis, ",
+        "(did you mean 'label_smoothing'?); expected one of accumulate, axis, ",
     ),
     "misspelled option of a call": (
         lambda: bce(sample_weigth=1),
@@ -221,7 +221,7 @@ MISTAKES = {
     "weights as PyTorch calls them": (
         lambda: xent(weight=[1, 2, 3]),
         TypeError,
-        "'weight' is not an option of SoftmaxCrossEntropy (did you mean 'class_weight'?)",
+        "'weight' is not an option of softmax_cross_entropy (did you mean 'class_weight'?)",
     ),
     "option of a call for the class": (
         lambda: crossent.SoftmaxCrossEntropy(sample_weight=[1, 2]),
@@ -242,7 +242,7 @@ MISTAKES = {
     "out without a gradient": (
         lambda: crossent.softmax_cross_entropy(Z, Y, out=Z),
         TypeError,
-        "'out' is not an option of SoftmaxCrossEntropy: it receives a gradient; expected it in",
+        "'out' is not an option of softmax_cross_entropy: it receives a gradient; expected it in",
     ),
     "axis of a binary loss": (lambda: bce(axis=0), TypeError, "'axis'"),
     "bad reduction": (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import crossent
+from crossent._options import SOFTMAX
 
 Z, Y = np.linspace(-1, 1, 12).reshape(4, 3), np.array([2, 0, 1, 1])
 SOFT = np.full((4, 3), 1 / 3)
@@ -53,7 +54,11 @@ def assert_same(got, want):
 
 # (call, exception, what its message must say)
 MISTAKES = [
-    (lambda: value_and_grad(gamma=2), TypeError, "'gamma' is not an option of SoftmaxCrossEntropy"),
+    (
+        lambda: value_and_grad(gamma=2),
+        TypeError,
+        "'gamma' is not an option of softmax_cross_entropy",
+    ),
     (lambda: Xent(sample_weight=[1]), TypeError, "'sample_weight' is not an option of Softmax"),
     (lambda: Xent(labelsmoothing=0.1), TypeError, "expected one of axis, class_mask, class_weight"),
     (
@@ -210,7 +215,7 @@ def test_mistakes_are_told(number):
         call()
 
 
-@pytest.mark.parametrize("name", sorted(crossent._core.SOFTMAX_OPTIONS))
+@pytest.mark.parametrize("name", sorted(SOFTMAX.defaults))
 def test_every_option_refuses_what_makes_no_sense(name):
     with pytest.raises((TypeError, ValueError)):
         value_and_grad(**{name: object()})
@@ -220,12 +225,12 @@ def test_every_option_refuses_what_makes_no_sense(name):
 
 
 def test_every_option_is_among_those_tested_here():
-    assert OPTIONS.keys() == crossent._core.SOFTMAX_OPTIONS.keys()
+    assert OPTIONS.keys() == SOFTMAX.defaults.keys()
 
 
-@pytest.mark.parametrize("name", sorted(crossent._core.SOFTMAX_OPTIONS))
+@pytest.mark.parametrize("name", sorted(SOFTMAX.defaults))
 def test_defaults_given_are_defaults(name):
-    default = {name: crossent._core.SOFTMAX_OPTIONS[name]}
+    default = {name: SOFTMAX.defaults[name]}
     assert_same(value_and_grad(**default), value_and_grad())
     assert_same(Xent(**default).grad_and_hess(Z, Y), Xent().grad_and_hess(Z, Y))
 

@@ -617,7 +617,7 @@ MISTAKES = {
     "nonfinite probabilities": (
         lambda: run("probs", X, T, nonfinite="zero"),
         TypeError,
-        "'nonfinite' is not an option of BinaryCrossEntropy",
+        "'nonfinite' is not an option of binary_cross_entropy",
     ),
     "clipped logits": (lambda: run("logits", X, T, clip="torch"), TypeError, "'clip'"),
     "unknown clip": (

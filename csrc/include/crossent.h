@@ -14,6 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the shared library hands out; all else in it is hidden. */
+#if defined _WIN32 && defined CROSSENT_BUILD
+#define CROSSENT_API __declspec(dllexport)
+#elif defined __GNUC__ && !defined _WIN32
+#define CROSSENT_API __attribute__((visibility("default")))
+#else
+#define CROSSENT_API
+#endif
+
 #define CROSSENT_MAX_DIMS 8
 
 enum crossent_status {
@@ -160,25 +169,25 @@ struct crossent_sigmoid {
     double fault_value;
 };
 
-int crossent_softmax(struct crossent_softmax *call);
+CROSSENT_API int crossent_softmax(struct crossent_softmax *call);
 
 /* Sets weight and count, which a mean divides by before the gradient can be written. */
-int crossent_weigh(struct crossent_softmax *call);
-int crossent_sigmoid(struct crossent_sigmoid *call);
-int crossent_weigh_sigmoid(struct crossent_sigmoid *call);
+CROSSENT_API int crossent_weigh(struct crossent_softmax *call);
+CROSSENT_API int crossent_sigmoid(struct crossent_sigmoid *call);
+CROSSENT_API int crossent_weigh_sigmoid(struct crossent_sigmoid *call);
 
 /* Instruction sets. `crossent_isa_name(i)` lists what this build holds and this machine runs, best
  * first, NULL at the end. `crossent_use_isa` returns 0, or -1 for an unknown or unavailable
  * name. */
-const char *crossent_isa_name(size_t i);
-const char *crossent_isa(void);
-int crossent_use_isa(const char *name);
+CROSSENT_API const char *crossent_isa_name(size_t i);
+CROSSENT_API const char *crossent_isa(void);
+CROSSENT_API int crossent_use_isa(const char *name);
 
 /* Threads: the number used by calls that ask for 0. */
-int crossent_get_num_threads(void);
-void crossent_set_num_threads(int n);
-const char *crossent_threading(void);    /* "openmp" or "none" */
-const char *crossent_compiler(void);
+CROSSENT_API int crossent_get_num_threads(void);
+CROSSENT_API void crossent_set_num_threads(int n);
+CROSSENT_API const char *crossent_threading(void);    /* "openmp" or "none" */
+CROSSENT_API const char *crossent_compiler(void);
 
 /* Cross-entropy from probabilities. In `rows`, the logits are the probabilities; what a softmax
  * call can be asked for beside loss and gradient, and options that act on logits, are left out. */
@@ -188,7 +197,7 @@ struct crossent_categorical {
     double clip_low, clip_high;              /* p is clipped to [clip_low, 1 - clip_high] */
 };
 
-int crossent_categorical(struct crossent_categorical *call);
+CROSSENT_API int crossent_categorical(struct crossent_categorical *call);
 
 /* log |sum of b_j e^x_j| along the classes, and the sign of that sum; b_j = 0 leaves x_j out. */
 struct crossent_weighted {
@@ -198,6 +207,6 @@ struct crossent_weighted {
     int threads;
 };
 
-int crossent_weighted(struct crossent_weighted *call);
+CROSSENT_API int crossent_weighted(struct crossent_weighted *call);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "matrix.h"
+#include "module.h"
 
 /* Row-major and contiguous, but for the weights and their gradient: (classes, features), or
  * (features, classes) where `by_columns`. */
@@ -25,13 +26,13 @@ struct linear {
 };
 
 /* Whether BLAS, if there, is the better choice on this machine. */
-int linear_suits_blas(enum crossent_dtype dtype);
+CROSSENT_MODULE int linear_suits_blas(enum crossent_dtype dtype);
 
 /* logits = x @ weight^T + bias. */
-int linear_logits(const struct linear *linear);
+CROSSENT_MODULE int linear_logits(const struct linear *linear);
 
 /* x_grad = logits @ weight, weight_grad (+)= logits^T @ x, bias_grad += the sums of columns, row by
  * row: whatever the chunks, the order is the same. */
-int linear_gradients(const struct linear *linear);
+CROSSENT_MODULE int linear_gradients(const struct linear *linear);
 
 #endif

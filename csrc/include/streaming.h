@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "crossent.h"
+#include "module.h"
 
 /* A finite double is a whole number of 2^-1074 below 2^2098; 2^63 of them have a sum below 2^2161,
  * which limbs of 32 bits hold with its sign: sum of limb[i] 2^(32 i). */
@@ -25,8 +25,8 @@ struct tally {
 
 /* Adds n rows; weights NULL: all 1; correct NULL: none is. CROSSENT_BAD_WEIGHT where a weight is
  * negative or not finite: row `fault`. */
-int crossent_tally(struct tally *to, const double *losses, const double *weights,
-                   const uint8_t *correct, size_t n, size_t *fault);
+CROSSENT_MODULE int crossent_tally(struct tally *to, const double *losses, const double *weights,
+                                   const uint8_t *correct, size_t n, size_t *fault);
 
 /* Sums (high + low) e^base, one for each of n rows; base is a multiple of 256. */
 struct exponential_sums {
@@ -34,11 +34,13 @@ struct exponential_sums {
 };
 
 /* From log(sum(exp)) of each row. */
-void crossent_sums_begin(const struct exponential_sums *to, const double *logsumexp, size_t n);
+CROSSENT_MODULE void crossent_sums_begin(const struct exponential_sums *to, const double *logsumexp,
+                                         size_t n);
 /* to += more */
-void crossent_sums_merge(const struct exponential_sums *to, const struct exponential_sums *more,
-                         size_t n);
+CROSSENT_MODULE void crossent_sums_merge(const struct exponential_sums *to,
+                                         const struct exponential_sums *more, size_t n);
 /* The logarithms of the sums. */
-void crossent_sums_log(const struct exponential_sums *sums, double *logsumexp, size_t n);
+CROSSENT_MODULE void crossent_sums_log(const struct exponential_sums *sums, double *logsumexp,
+                                       size_t n);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "crossent.h"
 #include "matrix.h"
+#include "module.h"
 
 enum train_status {
     TRAIN_BAD_ROW = 100,     /* row `fault_row` of the data holds NaN or infinity */
@@ -124,27 +125,27 @@ struct train_run {
 
 /* Workspace for batches of `batch` rows, which are done in parts if they are large; NULL where
  * memory is short. */
-struct train_work *train_work_new(const struct train_net *net, size_t batch);
-void train_work_free(struct train_work *work);
+CROSSENT_MODULE struct train_work *train_work_new(const struct train_net *net, size_t batch);
+CROSSENT_MODULE void train_work_free(struct train_work *work);
 
 /* Whether some product of the net is better left to BLAS. */
-int train_suits_blas(const struct train_net *net, size_t batch);
+CROSSENT_MODULE int train_suits_blas(const struct train_net *net, size_t batch);
 
 /* Goes on until the epoch's end (position == length) or for about `seconds`, which may be within a
  * step. */
-int train_batches(struct train_run *run, double seconds);
+CROSSENT_MODULE int train_batches(struct train_run *run, double seconds);
 
 /* The next rows of the data, from `position` on, which moves: their outputs (logits) to their place
  * in `out`, contiguous, which may be NULL. With a target, adds the loss to the sums. */
-int train_evaluate(struct train_run *run, void *out);
+CROSSENT_MODULE int train_evaluate(struct train_run *run, void *out);
 
 /* The order of an epoch (data.c). `train_order_length` is the number of rows it will have;
  * 0 where a class of [0, classes) has no rows, as sampling by class needs them all. `length` of
  * `train_order` is that number, whatever the labels are by then. */
-int train_order_length(const struct train_data *data, enum train_sampling sampling, size_t classes,
-                       size_t *length);
-int train_order(size_t *order, size_t length, const struct train_data *data,
-                enum train_sampling sampling, size_t classes, uint64_t seed, uint64_t epoch,
-                int shuffle);
+CROSSENT_MODULE int train_order_length(const struct train_data *data, enum train_sampling sampling,
+                                       size_t classes, size_t *length);
+CROSSENT_MODULE int train_order(size_t *order, size_t length, const struct train_data *data,
+                                enum train_sampling sampling, size_t classes, uint64_t seed,
+                                uint64_t epoch, int shuffle);
 
 #endif

@@ -12,8 +12,11 @@ From logits: `softmax_cross_entropy`, `sigmoid_cross_entropy`. From probabilitie
 `crossent.sklearn`.
 """
 
-from importlib.metadata import version as _version
-from pathlib import Path as _Path
+import importlib as _importlib
+import os as _os
+
+if _os.name == "nt":  # where a module's libraries are not looked for beside it
+    _os.add_dll_directory(_os.path.join(_os.path.dirname(__file__), "lib"))
 
 from ._core import (
     BinaryCrossEntropy,
@@ -43,7 +46,7 @@ from ._core import (
 from ._linear import linear_cross_entropy, linear_cross_entropy_value_and_grad
 from .streaming import LogSumExpState, LossAccumulator
 
-__version__ = _version("crossent")
+__version__ = "0.1.0"
 
 __all__ = [
     "BinaryCrossEntropy",
@@ -90,4 +93,17 @@ def get_include():
     >>> os.path.exists(os.path.join(crossent.get_include(), "crossent.h"))
     True
     """
-    return str(_Path(__file__).parent / "include")
+    return _os.path.join(_os.path.dirname(__file__), "include")
+
+
+_MODULES = ("sklearn", "train")  # imported where they are first asked for
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return _importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_MODULES])

@@ -117,7 +117,9 @@ def broadcast(name, value, shape, expected):
     found = np.asarray(value)
     if found.dtype.kind not in "iubf":
         raise TypeError(f"{name} has dtype {found.dtype}; expected real numbers")
-    found = np.require(found, np.float64, ["ALIGNED"])
+    found = found.astype(np.float64, copy=False)
+    if not found.flags.aligned:
+        found = found.copy()
     if found.shape == shape:
         return found
     try:
@@ -136,6 +138,13 @@ def row_weights(name, value, shape):
     if value is None:
         return None
     found = per_row(name, value, shape)
+    refuse_negative(name, found)
+    return found
+
+
+def non_negative(name, value):
+    """Numbers, copied as float64: finite, at least 0."""
+    found = np.array(value, np.float64)
     refuse_negative(name, found)
     return found
 

@@ -32,6 +32,11 @@ def without(shape, axis):
     return shape[:axis] + shape[axis + 1 :]
 
 
+def have(name):
+    """The name with its verb: logits have, x has."""
+    return f"{name} {'have' if name.endswith('s') else 'has'}"
+
+
 # ---------------------------------------------------------------- options
 
 
@@ -39,8 +44,8 @@ def unknown_option(option, owner, known, of_calls=()):
     """An option that `owner`, a class or function, does not have; names the likeliest one meant."""
     if option == "out" and "out" not in known:
         return TypeError(
-            f"'out' is not an option of {owner}: it receives a gradient; expected it in a call of "
-            "value_and_grad"
+            f"'out' is not an option of {owner}: it receives a gradient; expected it in a call "
+            "with value_and_grad"
         )
     if option in of_calls:
         return TypeError(
@@ -114,18 +119,78 @@ def no_memory(what="the work buffers"):
     return MemoryError(f"crossent: no memory for {what}")
 
 
-def bad_weight(row, shape, name="sample_weight"):
-    return ValueError(f"{name} of {row_name(row, shape)} is negative or NaN; expected >= 0")
+class Found:
+    """What a call of the C core found, and what its caller names the arguments and where they lie.
+
+    Of losses of rows: `row`, `column` and `classes`, and the rows' `shape`. Of losses of elements
+    (`elementwise`): the elements' `shape`, `row` counting elements in C order, and `value`.
+    """
+
+    elementwise = False
+    logits, target = "logits", "target"
+    labels = None  # the array of labels
+    shape = ()
+    classes = row = column = count = 0
+    value = None
+    normalize = False  # probabilities of rows that are divided by their sums
+
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
 
 
-def logits_message(name, row, column, count, shape):
-    """Rows without a loss; the first is `row`, and its first logit at fault that of `column`."""
-    return (
-        f"{name} have no loss in {count} row{'s' * (count > 1)}; the first is "
-        f"{row_name(row, shape)}, class {column} (NaN, +inf, or every class -inf); expected "
-        "finite numbers, or -inf for some classes"
+def of_status(status, found):
+    """The exception for a status of the C core, in the order of `enum crossent_status`."""
+    kinds = (None, _out_of_memory, _label, _weight, _logits, _probability)
+    return kinds[status](found)
+
+
+def _out_of_memory(found):
+    return no_memory()
+
+
+def _label(found):
+    if not found.elementwise:
+        return bad_label(found.target, found.labels, found.row, found.classes)
+    where = element_name(found.target, found.shape, found.row)
+    return ValueError(f"{where} is {found.value}; expected 0 <= {found.target} <= 1")
+
+
+def _weight(found):
+    if not found.elementwise:
+        where, value = row_name(found.row, found.shape), "negative or NaN"
+    else:
+        where, value = element_name(found.logits, found.shape, found.row), found.value
+    return ValueError(f"sample_weight of {where} is {value}; expected >= 0")
+
+
+def _logits(found):
+    if found.elementwise:
+        many = f"{found.count} logits are" if found.count > 1 else "1 logit is"
+        where = element_name(found.logits, found.shape, found.row)
+        return FloatingPointError(f"{many} not finite; the first is {where}, {found.value}")
+    return FloatingPointError(
+        f"{have(found.logits)} no loss in {found.count} row{'s' * (found.count > 1)}; the first is "
+        f"{row_name(found.row, found.shape)}, class {found.column} (NaN, +inf, or every class "
+        "-inf); expected finite numbers, or -inf for some classes"
     )
 
 
-def bad_logits(name, row, column, count, shape):
-    return FloatingPointError(logits_message(name, row, column, count, shape))
+def _probability(found):
+    p = found.logits
+    if found.elementwise:
+        where = element_name(p, found.shape, found.row)
+        return ValueError(
+            f"{where} is {found.value}; expected 0 <= {p} <= 1 (numbers of any size: "
+            "sigmoid_cross_entropy)"
+        )
+    where = row_name(found.row, found.shape)
+    if found.column == found.classes:
+        return ValueError(f"{p} of {where} sum to 0; expected a positive sum to normalize by")
+    expected = (
+        "finite numbers, at least 0"
+        if found.normalize
+        else "0 <= p <= 1 (numbers of any size: softmax_cross_entropy)"
+    )
+    return ValueError(
+        f"{p} of {where}, class {found.column}, is {found.value}; expected {expected}"
+    )

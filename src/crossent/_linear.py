@@ -8,7 +8,7 @@ over the gradients is needed for it.
 
 import numpy as np
 
-from . import _check, _core
+from . import _check, _core, _errors, _options
 from ._blas import one_blas_thread
 
 CHUNK_BYTES = 96 << 20  # of logits: weights and their gradient go through memory once a chunk
@@ -78,15 +78,16 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
             at = kept[begin : begin + size]
             some, z = x[at], logits[: len(at)]
             layer.logits(some, z)
-            _core._name_rows(part, at, rows)
-            call = {} if sample_weight is None else {"sample_weight": sample_weight[at]}
+            call = {"upstream": scale}
+            if sample_weight is not None:
+                call["sample_weight"] = sample_weight[at]
             if gradient:
-                value, _ = part.value_and_grad(z, target[at], out=z, upstream=scale, **call)
+                value = _core._run_part(part, z, target[at], z, at, rows, call)
                 down = np.empty_like(some)
                 layer.gradients(some, z, down)
                 dx[at] = down
             else:
-                value = part.forward(z, target[at], **call)
+                value = _core._run_part(part, z, target[at], None, at, rows, call)
             if reduction == "none":
                 losses[at] = value
             else:
@@ -120,8 +121,7 @@ def linear_cross_entropy(
     chunk : int, optional
         Rows whose logits exist at a time, at most 384; by default as many as fit 96 MB. Fewer need
         less memory and more time, as each chunk reads weights and their gradient again.
-    **options
-        Those of `SoftmaxCrossEntropy` but `axis` and `class_mask`.
+    {options}
 
     Returns
     -------
@@ -155,8 +155,9 @@ def linear_cross_entropy_value_and_grad(
 
     Parameters
     ----------
-    x, weight, target, bias, sample_weight, chunk, **options
+    x, weight, target, bias, sample_weight, chunk
         As for `linear_cross_entropy`.
+    {options}
 
     Returns
     -------
@@ -176,7 +177,15 @@ def linear_cross_entropy_value_and_grad(
 
 
 def _checked(options):
-    for name in ("axis", "class_mask"):
-        if name in options:
-            raise TypeError(f"{name!r} is not an option of linear_cross_entropy")
+    known = [o.name for o in _options.LINEAR]
+    for name in options:
+        if name not in known:
+            raise _errors.unknown_option(name, "linear_cross_entropy", known)
     return options
+
+
+for _function in (linear_cross_entropy, linear_cross_entropy_value_and_grad):
+    _options.describe(
+        _function, ("x", "weight", "target"), _options.LINEAR,
+        ("bias", None), ("sample_weight", None), ("chunk", None),
+    )  # fmt: skip

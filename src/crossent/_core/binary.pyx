@@ -1,12 +1,18 @@
-# Binary cross-entropy from probabilities.
+"""Binary cross-entropy from probabilities."""
+from crossent._core.arrays cimport *
+from crossent._core.loss cimport *
+from crossent._core.sigmoid cimport _BinaryLoss
+from crossent._core.categorical cimport clip_bounds
 
-# Its options are those of the loss from logits, but that a bad probability is always an error.
-BINARY_OPTIONS = {**SIGMOID_OPTIONS, "clip": None}
-del BINARY_OPTIONS["nonfinite"]
+import numpy as np
+
+from .. import _options
+
+cnp.import_array()
 
 
 cdef int parse_binary_clip(object clip, object dtype, crossent_sigmoid_options *to) except -1:
-    parse_clip(clip, dtype, &to.clip_low, &to.clip_high)
+    clip_bounds(clip, dtype, &to.clip_low, &to.clip_high)
     if clip == "torch":
         to.clip_low = 0
         to.log_limit = 100
@@ -17,46 +23,43 @@ cdef int parse_binary_clip(object clip, object dtype, crossent_sigmoid_options *
 
 
 cdef class BinaryCrossEntropy(_BinaryLoss):
-    """Binary cross-entropy from probabilities, options parsed once, forward and backward apart.
-
-    Parameters
-    ----------
-    clip, pos_weight, ignore_index, nan_target, validate, label_smoothing, focal_gamma, \
-focal_alpha, reduction, normalizer, empty, threads
-        As for `binary_cross_entropy`.
-
-    Notes
-    -----
-    `sample_weight`, `upstream`, `accumulate` and `return_aux` are arguments of the methods.
-
-    Examples
-    --------
-    >>> bce = crossent.BinaryCrossEntropy(reduction="sum")
-    >>> loss, grad = bce.value_and_grad(np.array([0.5, 0.75]), np.array([1, 0]))
-    >>> round(loss, 4), grad
-    (2.0794, array([-2.,  4.]))
-    """
+    __doc__ = _options.class_doc(
+        _options.BINARY,
+        "Binary cross-entropy from probabilities, options parsed once, forward and backward apart.",
+        """
+        Examples
+        --------
+        >>> bce = crossent.BinaryCrossEntropy(reduction="sum")
+        >>> loss, grad = bce.value_and_grad(np.array([0.5, 0.75]), np.array([1, 0]))
+        >>> round(loss, 4), grad
+        (2.0794, array([-2.,  4.]))
+        """)
+    __signature__ = _options.ClassSignature(_options.BINARY)
 
     def __init__(self, **options):
-        cdef dict given = known_options(options, BINARY_OPTIONS, "BinaryCrossEntropy")
-        given["nonfinite"] = "propagate"
-        self.parse(options, given, CROSSENT_BINARY_CROSS_ENTROPY)
-        self._clip = given["clip"]
+        cdef dict parsed = self.parse_binary(_options.BINARY, options, CROSSENT_BINARY_CROSS_ENTROPY)
+        self._clip = parsed["clip"]
         parse_binary_clip(self._clip, np.float64, &self._template)
         self._aux = ("correct",)
 
-    cdef tuple run(self, object probs, object target, object out, bint gradient, dict extra):
-        try:
-            return _BinaryLoss.run(self, probs, target, out, gradient, extra)
-        except (TypeError, ValueError) as error:
-            # The checks that all losses share call their first argument logits.
-            raise type(error)(str(error).replace("logits", "probs")) from None
+    def __call__(self, probs, target, **call_options):
+        """The same as `forward`."""
+        return self.kept_forward(probs, target, call_options)
+
+    def forward(self, probs, target, **call_options):
+        return self.kept_forward(probs, target, call_options)
+
+    def value_and_grad(self, probs, target, *, out=None, **call_options):
+        return self.fused(probs, target, out, call_options)
 
     cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
                            list keep):
         if self._clip == "keras":      # clips in the dtype of the probabilities
             parse_binary_clip(self._clip, (<object>x).dtype, to)
         return _BinaryLoss.call_options(self, to, extra, x, keep)
+
+
+cdef Known known = Known(BinaryCrossEntropy, _options.BINARY)
 
 
 def binary_cross_entropy(probs, target, **options):
@@ -72,18 +75,7 @@ def binary_cross_entropy(probs, target, **options):
     probs : ndarray of float32, float64, float16 or bfloat16, any shape
         Probabilities, 0 <= p <= 1.
     target : ndarray of the same shape; bool, any integer or floating-point dtype up to 64 bits
-    clip : None, float, "torch" or "keras", default None
-        None: exact; a loss is ``inf`` where p is 0 and the target 1. A number eps: p from below and
-        1 - p from below by eps, each on its own, so that eps = 1e-15 works in float32 too. "keras":
-        p to [1e-7, 1 - 1e-7] as rounded in its dtype. For these the gradient is that of the clipped
-        function: 0 where it is clipped. "torch": both logarithms from below at -100, with the
-        gradient ``(p - target) / max(p * (1 - p), 1e-12)``.
-    pos_weight, sample_weight, ignore_index, nan_target, validate, label_smoothing, focal_gamma, \
-focal_alpha, reduction, normalizer, empty, upstream, accumulate, threads
-        As for `sigmoid_cross_entropy`, with -log(p) for softplus(-x) and -log(1 - p) for
-        softplus(x).
-    return_aux : "correct", optional
-        As for `sigmoid_cross_entropy`, with ``p > 1/2`` for ``x > 0``.
+    {options}
 
     Returns
     -------
@@ -106,7 +98,7 @@ focal_alpha, reduction, normalizer, empty, upstream, accumulate, threads
 crossent.binary_cross_entropy(np.array([0.0]), np.array([1]), clip="torch")
     (inf, 100.0)
     """
-    return value_of(run_options(BinaryCrossEntropy, probs, target, None, False, options))
+    return value_of(known.run(probs, target, None, False, options))
 
 
 def binary_cross_entropy_value_and_grad(probs, target, *, out=None, **options):
@@ -119,10 +111,7 @@ def binary_cross_entropy_value_and_grad(probs, target, *, out=None, **options):
     out : ndarray of the shape and dtype of `probs`, optional
         Receives the gradient. May be `probs` itself, which it then replaces. After an error its
         contents are undefined.
-    clip, pos_weight, sample_weight, ignore_index, nan_target, validate, label_smoothing, \
-focal_gamma, focal_alpha, reduction, normalizer, empty, upstream, accumulate, return_aux, \
-threads
-        As for `binary_cross_entropy`.
+    {options}
 
     Returns
     -------
@@ -146,4 +135,8 @@ threads
     >>> round(loss, 4), grad
     (1.0397, array([-1.,  2.]))
     """
-    return run_options(BinaryCrossEntropy, probs, target, out, True, options)
+    return known.run(probs, target, out, True, options)
+
+
+_options.describe_loss(BinaryCrossEntropy, _options.BINARY, binary_cross_entropy,
+                       binary_cross_entropy_value_and_grad)

@@ -1,5 +1,15 @@
-# Results that come in pieces (csrc/include/streaming.h): arrays to pointers for `streaming.py`.
-from libc.stdint cimport uint8_t
+"""Results that come in pieces (csrc/include/streaming.h): arrays to pointers for `streaming.py`."""
+cimport numpy as cnp
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
+
+from crossent._core.arrays cimport address
+
+import numpy as np
+
+from .. import _errors
+
+cnp.import_array()
 
 
 cdef extern from "streaming.h" nogil:
@@ -40,9 +50,9 @@ def _tally(cnp.ndarray losses, cnp.ndarray weights, cnp.ndarray correct):
     took part and were right. Contiguous float64, float64 or None, bool or None, of one shape."""
     cdef tally found
     cdef size_t n = cnp.PyArray_SIZE(losses), fault = 0
-    cdef const double *x = <const double *>_address(losses)
-    cdef const double *w = <const double *>_address(weights)
-    cdef const uint8_t *right = <const uint8_t *>_address(correct)
+    cdef const double *x = <const double *>address(losses)
+    cdef const double *w = <const double *>address(weights)
+    cdef const uint8_t *right = <const uint8_t *>address(correct)
     cdef int status
     memset(&found, 0, sizeof(found))
     with nogil:

@@ -1,11 +1,17 @@
-# Binary cross-entropy from logits, and what it shares with that from probabilities.
+"""Binary cross-entropy from logits, and what it shares with that from probabilities."""
+cimport cython
+from libc.string cimport memset
 
-# Every option of the class and its default: what signatures, errors and tests derive from.
-SIGMOID_OPTIONS = dict(
-    pos_weight=None, ignore_index=None, nan_target="propagate", validate=False,
-    label_smoothing=0.0, focal_gamma=0.0, focal_alpha=None,
-    reduction="mean", normalizer=None, empty="nan", nonfinite="propagate", threads=None,
-)
+from crossent._core.arrays cimport *
+from crossent._core.loss cimport *
+
+import warnings
+
+import numpy as np
+
+from .. import _check, _errors, _options
+
+cnp.import_array()
 
 
 cdef int run_sigmoid(crossent_sigmoid *call) noexcept:
@@ -28,23 +34,15 @@ cdef void sigmoid_shape(crossent_sigmoid *call, cnp.ndarray x) noexcept:
         call.ndim += 1
 
 
-cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x,
+cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x, str like,
                       list keep) except -1:
     """One float64 for each element of x, broadcast from `value`."""
     cdef cnp.ndarray array = _check.broadcast(
         name, value, (<object>x).shape,
-        f"one that broadcasts to that of logits, {(<object>x).shape}")
+        f"one that broadcasts to that of {like}, {(<object>x).shape}")
     keep.append(array)
     view(to, array, cnp.PyArray_NDIM(array) - 1)
     return 0
-
-
-cdef object parse_pos_weight(object value):
-    if value is None:
-        return None
-    array = np.array(value, np.float64)
-    _check.refuse_negative("pos_weight", array)
-    return array
 
 
 cdef object binary_target(object target):
@@ -60,38 +58,31 @@ cdef object binary_target(object target):
 
 cdef class _BinaryLoss(_Loss):
     """What the binary losses share; `logits` are probabilities where `function` says so."""
-    cdef bint _plain
-    cdef crossent_elementwise _function
-    cdef crossent_sigmoid_options _template
-    cdef double _alpha[2]
-    cdef object _pos_weight
-    cdef object _ignore
-    cdef object _clip
-    cdef tuple _aux
 
-    cdef int parse(self, dict options, dict given, crossent_elementwise function) except -1:
+    cdef dict parse_binary(self, object table, dict options, crossent_elementwise function):
+        cdef dict parsed = self.parse(table, options)
         cdef crossent_sigmoid_options *to = &self._template
-        self.parse_common(options, given)
         memset(to, 0, sizeof(crossent_sigmoid_options))
         self._function = function
-        self._pos_weight = parse_pos_weight(given["pos_weight"])
-        self._ignore = _check.ignored("ignore_index", given["ignore_index"])
+        self._name = table.data
+        self._pos_weight = parsed["pos_weight"]
+        self._ignore = parsed["ignore_index"]
         if self._ignore is not None:
             to.ignore = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self._ignore)
             to.ignored = cnp.PyArray_SIZE(self._ignore)
-        to.missing = _check.one_of("nan_target", given["nan_target"], ("propagate", "missing"))
-        to.validate = bool(given["validate"])
-        to.label_smoothing = _check.number("label_smoothing", given["label_smoothing"], 0, 1)
-        to.focal_gamma = _check.number("focal_gamma", given["focal_gamma"], 0, 1e6)
-        if given["focal_alpha"] is not None:
-            self._alpha[1] = _check.number("focal_alpha", given["focal_alpha"], 0, 1)
+        to.missing = parsed["nan_target"]
+        to.validate = parsed["validate"]
+        to.label_smoothing = parsed["label_smoothing"]
+        to.focal_gamma = parsed["focal_gamma"]
+        if parsed["focal_alpha"] is not None:
+            self._alpha[1] = parsed["focal_alpha"]
             self._alpha[0] = 1 - self._alpha[1]
             to.focal_alpha = self._alpha
         to.nonfinite = self.nonfinite()
-        return 0
+        return parsed
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
-        cdef cnp.ndarray x = floating_array(logits, "logits")
+        cdef cnp.ndarray x = floating_array(logits, self._name)
         cdef cnp.ndarray y = binary_target(target)
         cdef cnp.ndarray grad = None
         cdef cnp.ndarray losses = None
@@ -101,9 +92,9 @@ cdef class _BinaryLoss(_Loss):
         cdef crossent_sigmoid_options options
         cdef double divisor
         cdef int status, last = cnp.PyArray_NDIM(x) - 1
-        too_many_dimensions(x)
+        too_many_dimensions(x, self._name)
         if not same_shape(x, y):
-            raise _errors.element_shape("target", y, "logits", (<object>x).shape)
+            raise _errors.element_shape("target", y, self._name, (<object>x).shape)
         memset(&call, 0, sizeof(call))
         call.function = self._function
         call.threads = self._threads
@@ -111,7 +102,7 @@ cdef class _BinaryLoss(_Loss):
         view(&call.logits, x, last)
         view(&call.target, y, last)
         if gradient:
-            grad = output_array(out, x, y)
+            grad = output_array(out, x, y, self._name)
             view(&call.out, grad, last)
         if self._reduction == NONE:
             losses = new_like(x)
@@ -125,11 +116,11 @@ cdef class _BinaryLoss(_Loss):
                 call.options = &options
         call.weight = call.count = call.rows * call.classes
         if call.count:
-            divisor = self.weigh(&call, x, y)
+            divisor = self.weigh(&call, x)
             call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
             status = run_sigmoid(&call)
             if status:
-                self.check_elements(status, &call, x, y)
+                self.finish(status, &call, x)
         else:
             divisor = self.divisor(0, 0, 0)
         loss = losses
@@ -140,8 +131,7 @@ cdef class _BinaryLoss(_Loss):
         aux.update(count=call.count, weight=call.weight)
         return loss, grad, aux
 
-    @cython.final
-    cdef double weigh(self, crossent_sigmoid *call, cnp.ndarray x, cnp.ndarray y) except? -1:
+    cdef double weigh(self, crossent_sigmoid *call, cnp.ndarray x) except? -1:
         """The divisor of the mean; a pass over targets and weights only where they decide it."""
         cdef int status
         cdef const crossent_sigmoid_options *o = call.options
@@ -149,51 +139,34 @@ cdef class _BinaryLoss(_Loss):
             with nogil:
                 status = crossent_weigh_sigmoid(call)
             if status:
-                self.check_elements(status, call, x, y)
+                self.finish(status, call, x)
         return self.divisor(call.weight, call.count, call.rows * call.classes)
 
-    @cython.final
-    cdef int check_elements(self, int status, crossent_sigmoid *call, cnp.ndarray x,
-                            cnp.ndarray y) except -1:
-        """The one place where a status of the elementwise losses becomes an exception."""
-        if status == CROSSENT_NO_MEMORY:
-            raise _errors.no_memory()
-        element = _errors.element_name("logits", (<object>x).shape, call.fault_element)
-        if status == CROSSENT_BAD_LOGITS:
-            text = (f"{call.faults} logit{'s are' if call.faults > 1 else ' is'} not finite; the "
-                    f"first is {element}, {call.fault_value}")
-            if self._nonfinite != 3:
-                raise FloatingPointError(text)
-            warnings.warn(text, RuntimeWarning, stacklevel=1)
+    cdef int finish(self, int status, crossent_sigmoid *call, cnp.ndarray x) except -1:
+        """An exception, or a warning."""
+        found = elements_found(call, self._name, (<object>x).shape)
+        if status == CROSSENT_BAD_LOGITS and self._nonfinite == WARN:
+            warnings.warn(str(_errors.of_status(status, found)), RuntimeWarning, stacklevel=1)
             return 0
-        if status == CROSSENT_BAD_WEIGHT:
-            raise ValueError(f"sample_weight of {element} is {call.fault_value}; expected >= 0")
-        if status == CROSSENT_BAD_PROBABILITY:
-            raise ValueError(f"{element} is {call.fault_value}; expected 0 <= logits <= 1 "
-                             "(numbers of any size: sigmoid_cross_entropy)")
-        target = _errors.element_name("target", (<object>x).shape, call.fault_element)
-        raise ValueError(f"{target} is {call.fault_value}; expected 0 <= target <= 1")
+        return refuse(status, found)
 
     cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
                            list keep):
         """Options of one call; returns the dict of what `return_aux` names, or None."""
         upstream = extra.get("upstream")
-        if extra.get("class_mask") is not None:
-            raise TypeError(f"'class_mask' is not an option of {type(self).__name__}; it has no "
-                            "classes (leave elements out with sample_weight=0)")
         if self._pos_weight is not None:
-            view_of_each(&to.pos_weight, self._pos_weight, "pos_weight", x, keep)
+            view_of_each(&to.pos_weight, self._pos_weight, "pos_weight", x, self._name, keep)
         if extra.get("sample_weight") is not None:
-            view_of_each(&to.sample_weight, extra["sample_weight"], "sample_weight", x, keep)
+            view_of_each(&to.sample_weight, extra["sample_weight"], "sample_weight", x, self._name, keep)
         if upstream is not None and np.ndim(upstream):
             if self._reduction != NONE:
                 raise ValueError("upstream is one number for each element; expected a scalar with "
                                  "reduction='mean' or 'sum'")
-            view_of_each(&to.upstream, upstream, "upstream", x, keep)
+            view_of_each(&to.upstream, upstream, "upstream", x, self._name, keep)
         to.accumulate = bool(extra.get("accumulate", False))
         if "vector" in extra:
             vector = vector_array(extra["vector"], x, extra["product"])
-            view_of_each(&to.vector, vector, "vector", x, keep)
+            view_of_each(&to.vector, vector, "vector", x, self._name, keep)
             view(&to.hessian, extra["product"], cnp.PyArray_NDIM(x) - 1)
             return {}
         if "rule" in extra:
@@ -222,31 +195,29 @@ cdef class _BinaryLoss(_Loss):
 
 
 cdef class SigmoidCrossEntropy(_BinaryLoss):
-    """Binary cross-entropy from logits, options parsed once, forward and backward apart.
-
-    Parameters
-    ----------
-    pos_weight, ignore_index, nan_target, validate, label_smoothing, focal_gamma, focal_alpha, \
-reduction, normalizer, empty, nonfinite, threads
-        As for `sigmoid_cross_entropy`.
-
-    Notes
-    -----
-    `sample_weight`, `upstream`, `accumulate` and `return_aux` are arguments of the methods.
-
-    Examples
-    --------
-    >>> bce = crossent.SigmoidCrossEntropy()
-    >>> loss, grad = bce.value_and_grad(np.array([0.0, 3.0]), np.array([1, 1]))
-    >>> round(loss, 4), grad.round(4)
-    (0.3709, array([-0.25  , -0.0237]))
-    """
+    __doc__ = _options.class_doc(
+        _options.SIGMOID,
+        "Binary cross-entropy from logits, options parsed once, forward and backward apart.",
+        """
+        Examples
+        --------
+        >>> bce = crossent.SigmoidCrossEntropy()
+        >>> loss, grad = bce.value_and_grad(np.array([0.0, 3.0]), np.array([1, 1]))
+        >>> round(loss, 4), grad.round(4)
+        (0.3709, array([-0.25  , -0.0237]))
+        """)
+    __signature__ = _options.ClassSignature(_options.SIGMOID)
 
     def __init__(self, **options):
-        cdef dict given = known_options(options, SIGMOID_OPTIONS, "SigmoidCrossEntropy")
-        self.parse(options, given, CROSSENT_SIGMOID_CROSS_ENTROPY)
+        self.parse_binary(_options.SIGMOID, options, CROSSENT_SIGMOID_CROSS_ENTROPY)
         self._aux = ("probability", "correct")
         self._plain = not options.keys() - {"reduction", "normalizer", "empty", "threads"}
+
+    def forward(self, logits, target, **call_options):
+        return self.kept_forward(logits, target, call_options)
+
+    def value_and_grad(self, logits, target, *, out=None, **call_options):
+        return self.fused(logits, target, out, call_options)
 
     def grad_and_hess(self, logits, target, *, rule="exact", out=None, **call_options):
         """Gradient and second derivative of each element, for boosting and Newton steps.
@@ -261,8 +232,7 @@ reduction, normalizer, empty, nonfinite, threads
             as they do the gradient.
         out : ndarray of the logits' shape and dtype, optional
             Receives the gradient. May be the logits themselves.
-        **call_options
-            `sample_weight`, `upstream`, as for `value_and_grad`.
+        {options}
 
         Returns
         -------
@@ -297,8 +267,7 @@ reduction, normalizer, empty, nonfinite, threads
         vector : ndarray of the logits' shape
         out : ndarray of the logits' shape and dtype, optional
             Receives the product. May be the logits or `vector` themselves.
-        **call_options
-            `sample_weight`, `upstream`, as for `value_and_grad`.
+        {options}
 
         Returns
         -------
@@ -318,12 +287,12 @@ reduction, normalizer, empty, nonfinite, threads
         cdef cnp.ndarray x = floating_array(logits, "logits")
         self.check_second_order("hessian_vector", call_options)
         call_options["vector"] = vector
-        call_options["product"] = output_array(out, x, binary_target(target))
+        call_options["product"] = output_array(out, x, binary_target(target), "logits")
         self.run(x, target, None, False, call_options)
         return call_options["product"]
 
     cdef int check_second_order(self, str method, dict call_options) except -1:
-        check_call_options(call_options)
+        self.check_call(call_options, None, False)
         if call_options.get("accumulate"):
             raise ValueError("accumulate is set; expected it with value_and_grad, not with "
                              f"{method}")
@@ -335,7 +304,8 @@ reduction, normalizer, empty, nonfinite, threads
         return 0
 
 
-cdef SigmoidCrossEntropy default_sigmoid = SigmoidCrossEntropy()
+cdef SigmoidCrossEntropy plain_loss = SigmoidCrossEntropy()
+cdef Known known = Known(SigmoidCrossEntropy, _options.SIGMOID)
 
 
 def sigmoid_cross_entropy(logits, target, **options):
@@ -352,47 +322,7 @@ def sigmoid_cross_entropy(logits, target, **options):
     target : ndarray of the same shape; bool, any integer or floating-point dtype up to 64 bits
         0 or 1, or a probability between (labels -1 and 1: ``(target + 1) / 2``). Other numbers give
         what the formula says, unless `validate`.
-    pos_weight : array_like, optional
-        Factor >= 0 of ``target * softplus(-x)``, against rare ones: a number, or what broadcasts to
-        the logits, such as one number for each entry of the last axis.
-    sample_weight : array_like, optional
-        Factor of the whole loss, >= 0; broadcasts to the logits.
-    ignore_index : int or several, optional
-        Targets whose elements take no part.
-    nan_target : {"propagate", "missing"}, default "propagate"
-        "missing": elements whose target is NaN take no part.
-    validate : bool, default False
-        Targets that take part must lie in [0, 1].
-    label_smoothing : float, default 0
-        The target moves by this share of its way to 1/2: ``y * (1 - e) + e / 2``.
-    focal_gamma : float, default 0
-        ``target * (1 - p)**gamma * softplus(-x) + (1 - target) * p**gamma * softplus(x)``,
-        p = sigmoid(x). Any gamma >= 0 has finite gradients.
-    focal_alpha : float, optional
-        Factor of the first of these terms; 1 - alpha is that of the second.
-    reduction : {"mean", "sum", "none"}, default "mean"
-        Mean over elements, sum, or one loss per element. The mean divides by the sum of the
-        sample weights that took part (their number, where there are none); `pos_weight` and
-        `focal_alpha` do not enter it.
-    normalizer : {"weight", "valid", "batch"} or float, optional
-        Another divisor of the mean: that sum, the number of elements that took part, the number
-        of all elements, or a number.
-    empty : {"nan", "zero", "raise"}, default "nan"
-        What the mean is where nothing takes part.
-    nonfinite : {"propagate", "zero", "raise", "warn"}, default "propagate"
-        What becomes of logits that are NaN or infinite: what the formula gives; loss and gradient 0
-        (the element still counts); FloatingPointError, or RuntimeWarning, with their number and
-        the first one's index.
-    upstream : float, or array_like with ``reduction="none"``, default 1
-        The gradient is multiplied by it; an array broadcasts to the logits.
-    accumulate : bool, default False
-        Add the gradient to `out` instead of replacing it.
-    return_aux : str or several of "probability", "correct", optional
-        Returns in addition a dict of: sigmoid(x), NaN where an element takes no part; whether
-        ``x > 0`` is ``target > 1/2``; and always "count" and "weight" of the elements that took
-        part.
-    threads : int, default `get_num_threads()`
-        Threads for this call. The result does not depend on it.
+    {options}
 
     Returns
     -------
@@ -426,8 +356,8 @@ def sigmoid_cross_entropy(logits, target, **options):
     array([0.3133, 0.    , 0.0486])
     """
     if options:
-        return value_of(run_options(SigmoidCrossEntropy, logits, target, None, False, options))
-    return default_sigmoid.run(logits, target, None, False, None)[0]
+        return value_of(known.run(logits, target, None, False, options))
+    return plain_loss.run(logits, target, None, False, None)[0]
 
 
 def sigmoid_cross_entropy_value_and_grad(logits, target, *, out=None, **options):
@@ -440,9 +370,7 @@ def sigmoid_cross_entropy_value_and_grad(logits, target, *, out=None, **options)
     out : ndarray of the shape and dtype of `logits`, optional
         Receives the gradient. May be `logits` itself, which it then replaces. After an error its
         contents are undefined.
-    pos_weight, sample_weight, ignore_index, nan_target, validate, label_smoothing, focal_gamma, \
-focal_alpha, reduction, normalizer, empty, nonfinite, upstream, accumulate, return_aux, threads
-        As for `sigmoid_cross_entropy`.
+    {options}
 
     Returns
     -------
@@ -466,5 +394,9 @@ focal_alpha, reduction, normalizer, empty, nonfinite, upstream, accumulate, retu
     (0.6931, array([ 0.25, -0.25]))
     """
     if options:
-        return run_options(SigmoidCrossEntropy, logits, target, out, True, options)
-    return default_sigmoid.run(logits, target, out, True, None)
+        return known.run(logits, target, out, True, options)
+    return plain_loss.run(logits, target, out, True, None)
+
+
+_options.describe_loss(SigmoidCrossEntropy, _options.SIGMOID, sigmoid_cross_entropy,
+                       sigmoid_cross_entropy_value_and_grad)

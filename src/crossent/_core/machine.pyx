@@ -1,7 +1,10 @@
-# The machine: instruction sets and threads.
+"""The machine: instruction sets and threads."""
+from crossent.crossent cimport *
+
 import os
 import platform
-import sys
+
+from .. import _check
 
 
 def available_isas():
@@ -98,8 +101,10 @@ def show_config():
     >>> crossent.show_config()  # doctest: +ELLIPSIS
     crossent ...
     """
-    from . import __version__
-    print(f"crossent {__version__}, NumPy {np.__version__}, Python {platform.python_version()}")
+    import numpy
+
+    from .. import __version__
+    print(f"crossent {__version__}, NumPy {numpy.__version__}, Python {platform.python_version()}")
     print(f"machine: {platform.machine()}, {platform.system()}")
     print(f"instruction set: {isa()} (available: {', '.join(available_isas())})")
     print(f"threads: {get_num_threads()} ({crossent_threading().decode()})")

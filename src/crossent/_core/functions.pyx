@@ -1,9 +1,31 @@
-# Building blocks: functions of logits that are not losses.
+"""Building blocks: functions of logits that are not losses."""
+from libc.string cimport memset
+
+from crossent._core.arrays cimport *
+from crossent._core.loss cimport *
+from crossent._core.softmax cimport *
+from crossent._core.sigmoid cimport run_sigmoid, sigmoid_shape
+
 import math
+
+import numpy as np
+
+from .. import _check, _errors
+
+cnp.import_array()
+
+
+cdef int parse_axis(object axis, int ndim) except -1:
+    return normalize_axis(_check.whole("axis", axis, -64, 63), ndim, "x")
 
 
 cdef bint is_half(cnp.ndarray array) noexcept:
     return cnp.PyArray_ITEMSIZE(array) == 2
+
+
+cdef int finish(int status) except -1:
+    """Of calls that can only lack memory."""
+    return refuse(status, _errors.Found()) if status else 0
 
 
 def _softmax_like(x, out, axis, log):
@@ -12,19 +34,19 @@ def _softmax_like(x, out, axis, log):
     cdef cnp.ndarray result
     cdef crossent_softmax call
     cdef crossent_array *arrays[2]
-    cdef int at = normalize_axis(parse_axis(axis), cnp.PyArray_NDIM(z))
-    too_many_dimensions(z)
+    cdef int at = parse_axis(axis, cnp.PyArray_NDIM(z))
+    too_many_dimensions(z, "x")
     memset(&call, 0, sizeof(call))
-    softmax_shape(&call, z, at)
+    softmax_shape(&call, z, at, "x")
     call.output = CROSSENT_LOG_SOFTMAX if log else CROSSENT_SOFTMAX
     call.coefficient = 1
-    result = output_array(out, z, None)
+    result = output_array(out, z, None, "x")
     view(&call.logits, z, at)
     view(&call.out, result, at)
     if call.rows:
         arrays[:] = [&call.logits, &call.out]
         merge_rows(&call.ndim, call.shape, arrays, 2)
-        check(run_softmax(&call), &call, None, None)
+        finish(run_softmax(&call))
     return result
 
 
@@ -33,14 +55,14 @@ cdef cnp.ndarray sums_of_rows(cnp.ndarray z, int axis, object dtype):
     cdef crossent_softmax call
     cdef crossent_array *arrays[2]
     memset(&call, 0, sizeof(call))
-    softmax_shape(&call, z, axis)
+    softmax_shape(&call, z, axis, "x")
     cdef cnp.ndarray result = np.empty(row_shape(z, axis), dtype)
     view(&call.logits, z, axis)
     view(&call.logsumexp, result, -1)
     if call.rows:
         arrays[:] = [&call.logits, &call.logsumexp]
         merge_rows(&call.ndim, call.shape, arrays, 2)
-        check(run_softmax(&call), &call, None, None)
+        finish(run_softmax(&call))
     return result
 
 
@@ -53,7 +75,7 @@ cdef tuple weighted_sums_of_rows(cnp.ndarray z, cnp.ndarray b, int axis, bint si
     cdef int d
     memset(&shape, 0, sizeof(shape))
     memset(&call, 0, sizeof(call))
-    softmax_shape(&shape, z, axis)
+    softmax_shape(&shape, z, axis, "x")
     call.ndim, call.rows, call.classes = shape.ndim, shape.rows, shape.classes
     for d in range(<int>shape.ndim):
         call.shape[d] = shape.shape[d]
@@ -77,8 +99,8 @@ cdef tuple summed_axes(object axis, int ndim):
     if axis is None:
         return tuple(range(ndim))
     if not isinstance(axis, tuple):
-        return (normalize_axis(parse_axis(axis), ndim),)
-    axes = tuple(sorted([normalize_axis(parse_axis(a), ndim) for a in axis]))
+        return (parse_axis(axis, ndim),)
+    axes = tuple(sorted([parse_axis(a, ndim) for a in axis]))
     if len(set(axes)) < len(axes) or not axes:
         raise ValueError(f"axis is {axis}; expected different axes, at least one")
     return axes
@@ -112,7 +134,7 @@ def _logsumexp_wide(x, axis):
     cdef cnp.ndarray z = floating_array(x, "x")
     axes = summed_axes(axis, cnp.PyArray_NDIM(z))
     if len(axes) == 1:
-        too_many_dimensions(z)
+        too_many_dimensions(z, "x")
         return sums_of_rows(z, axes[0], np.float64)
     z = axes_last(z, axes)
     return sums_of_rows(z, cnp.PyArray_NDIM(z) - 1, np.float64)
@@ -169,7 +191,7 @@ def logsumexp(x, *, axis=-1, b=None, keepdims=False, return_sign=False):
         axes = (cnp.PyArray_NDIM(z) - 1,)
         if b is not None:
             weights = axes_last(weights, summed_axes(axis, given.ndim))
-    too_many_dimensions(z)
+    too_many_dimensions(z, "x")
     if b is not None:
         result, sign = weighted_sums_of_rows(z, weights, axes[0], return_sign)
     else:
@@ -236,8 +258,8 @@ def _elementwise(value, out, function):
     cdef cnp.ndarray result
     cdef crossent_sigmoid call
     cdef int last = cnp.PyArray_NDIM(x) - 1
-    too_many_dimensions(x)
-    result = output_array(out, x, None)
+    too_many_dimensions(x, "x")
+    result = output_array(out, x, None, "x")
     if is_half(x):
         np.copyto(result, _elementwise((<object>x).astype(np.float32), None, function),
                   casting="same_kind")
@@ -248,7 +270,7 @@ def _elementwise(value, out, function):
     view(&call.out, result, last)
     call.function = function
     if call.rows * call.classes:
-        check(run_sigmoid(&call), NULL, None, None)
+        finish(run_sigmoid(&call))
     return result if last >= 0 or out is not None else result[()]
 
 

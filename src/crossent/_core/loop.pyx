@@ -1,12 +1,23 @@
-# The mini-batch loop of csrc/include/train.h. `crossent.train` checks the arguments and allocates
-# the arrays; here they become pointers, and stay referenced as long as C may read them.
+"""The mini-batch loop of csrc/include/train.h. `crossent.train` checks the arguments and allocates the
+arrays; here they become pointers, and stay referenced as long as C may read them."""
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
-from crossent.training cimport *
+from crossent._core.arrays cimport *
+from crossent._core.loss cimport *
+from crossent._core.sigmoid cimport SigmoidCrossEntropy, _BinaryLoss
+from crossent._core.softmax cimport SoftmaxCrossEntropy
+from crossent._core.training cimport *
+
+import numpy as np
+
+from .. import _check, _errors
+
+cnp.import_array()
 
 cdef enum:
     SLICES_PER_SECOND = 20    # how often the loop looks for Ctrl-C
@@ -14,10 +25,6 @@ cdef enum:
 # In the order of csrc/include/train.h.
 ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "gelu")
 SAMPLINGS = ("all", "over", "under", "balanced")
-
-
-cdef void *_address(object array) noexcept:
-    return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray>array)
 
 
 cdef void *_blas_function(str name) except NULL:
@@ -34,10 +41,10 @@ def _scaling_of(_Loss loss):
     """What the loss does to logits first: (temperature, softcap), each a number or None."""
     if isinstance(loss, SigmoidCrossEntropy):
         return None, None
-    return loss._options.get("temperature"), loss._options.get("softcap")
+    return loss._given.get("temperature"), loss._given.get("softcap")
 
 
-cdef int _find_blas(matrix_blas *blas) except -1:
+cdef int find_blas(matrix_blas *blas) except -1:
     """Fills in SciPy's BLAS; without SciPy our own kernels do, more slowly."""
     try:
         blas.sgemm, blas.dgemm = _blas_function("sgemm"), _blas_function("dgemm")
@@ -67,12 +74,11 @@ cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict he
         if (<_BinaryLoss>loss)._pos_weight is not None:
             pos_weight = _pos_weights((<_BinaryLoss>loss)._pos_weight, classes)
             held["pos_weight"] = pos_weight
-            to.sigmoid.pos_weight.data = <char *>_address(pos_weight)
+            to.sigmoid.pos_weight.data = <char *>address(pos_weight)
             to.sigmoid.pos_weight.dtype = CROSSENT_F64
             to.sigmoid.pos_weight.step = sizeof(double)
     else:
-        (<SoftmaxCrossEntropy>loss).prepare(&to.softmax, classes)
-        held["options"] = (<SoftmaxCrossEntropy>loss)._ignore, (<SoftmaxCrossEntropy>loss)._spread
+        held["options"] = (<SoftmaxCrossEntropy>loss).prepare(&to.softmax, classes)
         if (<SoftmaxCrossEntropy>loss)._class_mask is not None:
             raise ValueError("loss has class_mask, which belongs to the rows of one call; expected "
                              "a loss without it")
@@ -128,18 +134,18 @@ cdef class _Loop:
             layer.inputs, layer.out = weight.shape
             layer.activation = <train_activation><int>ACTIVATIONS.index(activation)
             layer.dropout = dropout
-            layer.weight = _address(weight)
-            layer.bias = _address(bias)
-            layer.weight_grad = _address(grads[0])
-            layer.bias_grad = _address(grads[1])
+            layer.weight = address(weight)
+            layer.bias = address(bias)
+            layer.weight_grad = address(grads[0])
+            layer.bias_grad = address(grads[1])
             for i in range(2):
-                layer.weight_state[i] = _address(moments[0][i])
-                layer.bias_state[i] = _address(moments[1][i])
+                layer.weight_state[i] = address(moments[0][i])
+                layer.bias_state[i] = address(moments[1][i])
 
     def prepare(self):
         """Allocates the workspace; True if BLAS is in use, which must then keep to one thread."""
         if train_suits_blas(&self.run.net, self.run.batch):
-            _find_blas(&self.run.net.blas)
+            find_blas(&self.run.net.blas)
         self.run.work = train_work_new(&self.run.net, self.run.batch)
         if self.run.work == NULL:
             raise MemoryError("crossent: no memory for the activations of a batch")
@@ -167,20 +173,20 @@ cdef class _Loop:
         self.run.data.rows = begin
         self.run.data.chunks = len(chunks)
         self.run.data.chunk = self.chunks
-        self.run.data.target = <char *>_address(target)
+        self.run.data.target = <char *>address(target)
         if target is not None:
             self.run.data.target_dtype = dtype_of(target)
             self.run.data.target_columns = target.shape[1] if target.ndim == 2 else 0
             _loss_template(loss, self.outputs(), &self.run.loss, self.held)
             if self.run.loss.softmax.ignored and self.run.data.target_columns:
                 raise _errors.ignored_probabilities(names[1])
-        self.run.data.weight = <double *>_address(sample_weight)
+        self.run.data.weight = <double *>address(sample_weight)
         if class_weight is not None:
-            self.run.loss.class_weight = <double *>_address(class_weight)
+            self.run.loss.class_weight = <double *>address(class_weight)
             self.run.loss.classes = len(class_weight)
             if self.run.loss.softmax.class_weight != NULL:
                 raise ValueError("class_weight is given twice, in loss and as an argument")
-            self.run.loss.softmax.class_weight = <double *>_address(class_weight)
+            self.run.loss.softmax.class_weight = <double *>address(class_weight)
 
     def optimize(self, optimizer, uint64_t step, uint64_t seed, size_t accumulate):
         cdef train_update *u = &self.run.update
@@ -241,7 +247,7 @@ cdef class _Loop:
 
     def evaluate(self, cnp.ndarray out):
         """All rows, part by part: logits to `out` if given, loss to the sums if there is y."""
-        cdef void *to = _address(out)
+        cdef void *to = address(out)
         cdef int status = 0
         memset(&self.run.sums, 0, sizeof(self.run.sums))
         self.run.position = 0
@@ -273,21 +279,19 @@ cdef class _Loop:
         return sums.correct / <double>sums.answers if sums.answers else NAN
 
     cdef int check(self, int status) except -1:
-        cdef crossent_softmax call
         if status >= TRAIN_BAD_ROW:
-            from .train.history import training_stopped
+            from ..train.history import training_stopped
             raise training_stopped(
                 self.held["names"][0], self.run.fault_row if status == TRAIN_BAD_ROW else None,
                 "gradient" if status == TRAIN_BAD_GRADIENT else "loss", self.run.step + 1)
-        if status == CROSSENT_BAD_LABEL and self.run.loss.elementwise:
-            row = self.run.fault_row
-            name = self.held["names"][1]
-            raise ValueError(f"{name}[{row}] is {self.target[row]}; expected 0 <= {name} <= 1")
-        if status == CROSSENT_BAD_LABEL:
-            raise _errors.bad_label(self.held["names"][1], self.target, self.run.fault_row,
-                                    self.outputs())
-        memset(&call, 0, sizeof(call))
-        return check(status, &call, None, None)
+        if status == CROSSENT_OK:
+            return 0
+        found = _errors.Found(target=self.held["names"][1], labels=self.target,
+                              elementwise=self.run.loss.elementwise, row=self.run.fault_row,
+                              classes=self.outputs())
+        if found.elementwise and status == CROSSENT_BAD_LABEL:
+            found.shape, found.value = self.target.shape[:1], self.target[found.row]
+        return refuse(status, found)
 
     cdef Py_ssize_t outputs(self) noexcept:
         return self.run.net.layer[self.run.net.layers - 1].out

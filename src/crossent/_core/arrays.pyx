@@ -1,33 +1,16 @@
-# Arrays to pointers.
+"""Arrays to pointers."""
+import numpy as np
 
-cdef extern from "numpy/arrayobject.h":
-    enum: NPY_HALF
-    cnp.ndarray PyArray_NewLikeArray(cnp.ndarray, cnp.NPY_ORDER, void *dtype, int subclass)
+from .. import _check, _errors
 
-
-cdef enum:
-    NOGIL_ELEMENTS = 8192     # below this, releasing the GIL costs more than it gives
+cnp.import_array()
 
 
-cdef inline object real_array(object value, str name):
-    """float32 or float64, native and aligned; the array itself where it is that already."""
-    cdef int kind
-    if cnp.PyArray_Check(value):
-        kind = cnp.PyArray_TYPE(<cnp.ndarray>value)
-        if (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE) \
-                and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
-            return value
+cdef object to_real(object value, str name):
     return _check.real(name, value)
 
 
-cdef inline object floating_array(object value, str name):
-    """float32, float64, float16 or bfloat16."""
-    cdef int kind
-    if cnp.PyArray_Check(value):
-        kind = cnp.PyArray_TYPE(<cnp.ndarray>value)
-        if (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE or kind == NPY_HALF) \
-                and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
-            return value
+cdef object to_floating(object value, str name):
     return _check.floating(name, value)
 
 
@@ -36,49 +19,13 @@ cdef object empty_of(cnp.ndarray array, object shape):
     return np.empty(shape, (<object>array).dtype)
 
 
-cdef crossent_dtype dtype_of(cnp.ndarray array) noexcept:
-    """The array must hold integers, booleans or one of our floating-point types."""
-    cdef int kind = cnp.PyArray_TYPE(array)
-    cdef bint signed = cnp.PyTypeNum_ISSIGNED(kind)
-    if kind == cnp.NPY_FLOAT:
-        return CROSSENT_F32
-    if kind == cnp.NPY_DOUBLE:
-        return CROSSENT_F64
-    if kind == NPY_HALF:
-        return CROSSENT_F16
-    if kind >= cnp.NPY_VOID:
-        return CROSSENT_BF16
-    size = cnp.PyArray_ITEMSIZE(array)
-    if size == 1:
-        return CROSSENT_I8 if signed else CROSSENT_U8
-    if size == 2:
-        return CROSSENT_I16 if signed else CROSSENT_U16
-    if size == 4:
-        return CROSSENT_I32 if signed else CROSSENT_U32
-    return CROSSENT_I64 if signed else CROSSENT_U64
-
-
-cdef int normalize_axis(long long given, int ndim) except -1:
+cdef int normalize_axis(long long given, int ndim, str name) except -1:
     if ndim == 0:
-        raise ValueError("logits have no dimensions; expected at least a class axis")
+        raise ValueError(f"{_errors.have(name)} no dimensions; expected at least a class axis")
     if not -ndim <= given < ndim:
-        raise ValueError(f"axis is {given}; expected {-ndim} <= axis < {ndim} for logits of "
+        raise ValueError(f"axis is {given}; expected {-ndim} <= axis < {ndim} for {name} of "
                          f"{ndim} dimensions")
     return <int>(given + ndim if given < 0 else given)
-
-
-cdef void view(crossent_array *to, cnp.ndarray array, int axis) noexcept:
-    """The array as rows x classes; `axis` is -1 for an array that has no class axis."""
-    cdef int d, row = 0
-    to.data = <char *>cnp.PyArray_DATA(array)
-    to.dtype = dtype_of(array)
-    to.step = 0
-    for d in range(cnp.PyArray_NDIM(array)):
-        if d == axis:
-            to.step = cnp.PyArray_STRIDE(array, d)
-        else:
-            to.stride[row] = cnp.PyArray_STRIDE(array, d)
-            row += 1
 
 
 cdef int merge_rows(size_t *ndim, size_t *shape, crossent_array **arrays, int count) noexcept:
@@ -120,15 +67,8 @@ cdef inline void extent(cnp.ndarray array, char **low, char **high) noexcept:
             high[0] += span
 
 
-cdef int _refuse_overlap(object out, object other, str name) except -1:
-    """Their extents meet: do they share an element?"""
-    if np.shares_memory(out, other):
-        raise ValueError(f"out overlaps {name} in memory; expected an array of its own"
-                         + (", or the logits themselves" if name == "logits" else ""))
-    return 0
-
-
-cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name) except -1:
+cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name, str or_itself) except -1:
+    """Refuses an `out` that shares elements with another argument; `or_itself` ends the message."""
     cdef char *low_a = NULL
     cdef char *high_a = NULL
     cdef char *low_b = NULL
@@ -136,7 +76,9 @@ cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name) except -1:
     extent(out, &low_a, &high_a)
     extent(other, &low_b, &high_b)
     if low_a < high_b and low_b < high_a:
-        _refuse_overlap(out, other, name)
+        if np.shares_memory(out, other):
+            raise ValueError(f"out overlaps {name} in memory; expected an array of its own"
+                             f"{or_itself}")
     return 0
 
 
@@ -151,22 +93,13 @@ cdef bint same_layout(cnp.ndarray a, cnp.ndarray b) noexcept:
     return True
 
 
-cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
-    cdef int d
-    if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b):
-        return False
-    for d in range(cnp.PyArray_NDIM(a)):
-        if cnp.PyArray_DIM(a, d) != cnp.PyArray_DIM(b, d):
-            return False
-    return True
-
-
 cdef cnp.ndarray new_like(cnp.ndarray array):
     return PyArray_NewLikeArray(array, cnp.NPY_KEEPORDER, NULL, 0)
 
 
-cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target):
-    """`out` checked, or a new array of the logits' shape, dtype and memory order."""
+cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target, str name):
+    """`out` checked, or a new array of the shape, dtype and memory order of `logits`, which the
+    caller's function calls `name`."""
     cdef int d
     if out is None:
         return new_like(logits)
@@ -175,10 +108,10 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
     cdef cnp.ndarray array = out
     if cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(logits) \
             or not cnp.PyArray_ISBEHAVED_RO(array):
-        raise TypeError(f"out has dtype {out.dtype}; expected that of logits, {logits.dtype}, "
+        raise TypeError(f"out has dtype {out.dtype}; expected that of {name}, {logits.dtype}, "
                         "aligned in memory")
     if not same_shape(array, logits):
-        raise ValueError(f"out has shape {out.shape}; expected that of logits, "
+        raise ValueError(f"out has shape {out.shape}; expected that of {name}, "
                          f"{(<object>logits).shape}")
     if not cnp.PyArray_ISWRITEABLE(array):
         raise ValueError("out is read-only; expected a writeable array")
@@ -187,9 +120,9 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
             raise ValueError(f"out repeats its elements along axis {d} (stride 0); expected an "
                              "array whose elements are distinct in memory")
     if array is not logits and not same_layout(array, logits):
-        check_disjoint(array, logits, "logits")
+        check_disjoint(array, logits, name, f", or {name} itself")
     if target is not None and cnp.PyArray_SIZE(target) > 0:
-        check_disjoint(array, target, "target")
+        check_disjoint(array, target, "target", "")
     return array
 
 
@@ -200,12 +133,17 @@ cdef cnp.ndarray vector_array(object vector, cnp.ndarray logits, cnp.ndarray out
         raise ValueError(f"vector has shape {(<object>array).shape}; expected that of logits, "
                          f"{(<object>logits).shape}")
     if cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(out) or not same_layout(array, out):
-        check_disjoint(out, array, "vector")
+        check_disjoint(out, array, "vector", "")
     return array
 
 
-cdef int too_many_dimensions(cnp.ndarray array) except -1:
+cdef int too_many_dimensions(cnp.ndarray array, str name) except -1:
     if cnp.PyArray_NDIM(array) > CROSSENT_MAX_DIMS:
-        raise ValueError(f"logits have {cnp.PyArray_NDIM(array)} dimensions; expected at most "
-                         f"{CROSSENT_MAX_DIMS}")
+        raise ValueError(f"{_errors.have(name)} {cnp.PyArray_NDIM(array)} dimensions; expected at "
+                         f"most {CROSSENT_MAX_DIMS}")
     return 0
+
+
+cdef void *address(object array) noexcept:
+    """Where the elements begin; NULL for None."""
+    return NULL if array is None else cnp.PyArray_DATA(<cnp.ndarray>array)

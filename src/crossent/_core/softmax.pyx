@@ -1,18 +1,19 @@
-# Softmax cross-entropy.
+"""Softmax cross-entropy."""
+from libc.string cimport memset
+
+from crossent._core.arrays cimport *
+from crossent._core.loss cimport *
+
 import warnings
 
-AUX = ("logsumexp", "probability", "entropy", "argmax", "correct", "target_grad")
+import numpy as np
 
-# Every option of the class and its default: what signatures, errors and tests derive from.
-SOFTMAX_OPTIONS = dict(
-    axis=-1, class_weight=None, ignore_index=None, class_mask=None,
-    label_smoothing=0.0, smoothing="uniform", smoothing_weight="class",
-    focal_gamma=0.0, focal_alpha=None, z_loss=0.0, softcap=None, temperature=None,
-    reduction="mean", normalizer=None, empty="nan", nonfinite="propagate", threads=None,
-)
+from .. import _check, _errors, _options
+
+cnp.import_array()
 
 
-cdef int softmax_shape(crossent_softmax *call, cnp.ndarray z, int axis) except -1:
+cdef int softmax_shape(crossent_softmax *call, cnp.ndarray z, int axis, str name) except -1:
     cdef int d
     call.rows = 1
     call.classes = cnp.PyArray_DIM(z, axis)
@@ -22,12 +23,12 @@ cdef int softmax_shape(crossent_softmax *call, cnp.ndarray z, int axis) except -
             call.rows *= cnp.PyArray_DIM(z, d)
             call.ndim += 1
     if call.classes == 0:
-        raise ValueError(f"logits have shape {(<object>z).shape}; expected at least one class "
+        raise ValueError(f"{_errors.have(name)} shape {(<object>z).shape}; expected at least one class "
                          f"along axis {axis}")
     return 0
 
 
-cdef int check_label_shape(cnp.ndarray y, cnp.ndarray z, int axis) except -1:
+cdef int check_label_shape(cnp.ndarray y, cnp.ndarray z, int axis, str name) except -1:
     cdef int d, row = 0
     cdef bint fits = cnp.PyArray_NDIM(y) == cnp.PyArray_NDIM(z) - 1
     for d in range(cnp.PyArray_NDIM(z)):
@@ -35,16 +36,16 @@ cdef int check_label_shape(cnp.ndarray y, cnp.ndarray z, int axis) except -1:
             fits = cnp.PyArray_DIM(y, row) == cnp.PyArray_DIM(z, d)
             row += 1
     if not fits:
-        raise _errors.label_shape("target", y, "logits", (<object>z).shape, axis)
+        raise _errors.label_shape("target", y, name, (<object>z).shape, axis)
     return 0
 
 
-cdef object target_array(object target, cnp.ndarray z, int axis):
+cdef object target_array(object target, cnp.ndarray z, int axis, str name):
     """Labels, or probabilities of the logits' shape."""
     if cnp.PyArray_Check(target) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>target) \
             and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray>target)):
         return target
-    return _check.class_target("target", target, (<object>z).shape, axis)
+    return _check.class_target("target", target, (<object>z).shape, axis, name)
 
 
 cdef bint holds_numbers(cnp.ndarray array) noexcept:
@@ -73,12 +74,12 @@ cdef int merge_softmax(crossent_softmax *call) noexcept:
 
 
 cdef bint describe(crossent_softmax *call, cnp.ndarray z, cnp.ndarray y, int axis,
-                   object ignore) except -1:
+                   object ignore, str name) except -1:
     """Shape and place of logits and target; whether the target is class indices."""
     cdef bint labels = not holds_numbers(y)
-    softmax_shape(call, z, axis)
+    softmax_shape(call, z, axis, name)
     if labels:
-        check_label_shape(y, z, axis)
+        check_label_shape(y, z, axis, name)
     elif ignore is not None:
         raise _errors.ignored_probabilities()
     view(&call.logits, z, axis)
@@ -86,93 +87,65 @@ cdef bint describe(crossent_softmax *call, cnp.ndarray z, cnp.ndarray y, int axi
     return labels
 
 
-cdef int check(int status, crossent_softmax *call, object target, object rows_shape) except -1:
-    """The one place where a status of the C core becomes an exception."""
-    if status == CROSSENT_NO_MEMORY:
-        raise _errors.no_memory()
-    if status == CROSSENT_BAD_LABEL:
-        raise _errors.bad_label("target", target, call.fault_row, call.classes)
-    if status == CROSSENT_BAD_WEIGHT:
-        raise _errors.bad_weight(call.fault_row, rows_shape)
-    if status == CROSSENT_BAD_LOGITS:
-        raise _errors.bad_logits("logits", call.fault_row, call.fault_column, call.faults, rows_shape)
-    return 0
-
-
 cdef class SoftmaxCrossEntropy(_Loss):
-    """Softmax cross-entropy with its options parsed once, and forward and backward apart.
-
-    Parameters
-    ----------
-    axis, class_weight, ignore_index, class_mask, label_smoothing, smoothing, smoothing_weight, \
-focal_gamma, focal_alpha, z_loss, temperature, softcap, reduction, normalizer, empty, nonfinite, \
-threads
-        As for `softmax_cross_entropy`.
-
-    Notes
-    -----
-    `sample_weight`, `class_mask`, `upstream`, `accumulate` and `return_aux` are arguments of the
-    methods; a `class_mask` given there goes before that of the class.
-
-    Examples
-    --------
-    >>> xent = crossent.SoftmaxCrossEntropy(reduction="sum")
-    >>> logits = np.array([[2.0, 1.0, 0.1]])
-    >>> round(xent.forward(logits, np.array([0])), 4)
-    0.417
-    >>> xent.backward().round(4)
-    array([[-0.341 ,  0.2424,  0.0986]])
-    """
-    cdef bint _plain
-    cdef crossent_softmax _template
-    cdef object _class_weight
-    cdef object _ignore
-    cdef object _row_numbers, _all_rows      # what messages call the rows, or None
-    cdef object _alpha
-    cdef object _class_mask
-    cdef dict _spread
+    __doc__ = _options.class_doc(
+        _options.SOFTMAX,
+        "Softmax cross-entropy with its options parsed once, and forward and backward apart.",
+        """
+        Examples
+        --------
+        >>> xent = crossent.SoftmaxCrossEntropy(reduction="sum")
+        >>> logits = np.array([[2.0, 1.0, 0.1]])
+        >>> round(xent.forward(logits, np.array([0])), 4)
+        0.417
+        >>> xent.backward().round(4)
+        array([[-0.341 ,  0.2424,  0.0986]])
+        """)
+    __signature__ = _options.ClassSignature(_options.SOFTMAX)
 
     def __init__(self, **options):
-        cdef dict given = known_options(options, SOFTMAX_OPTIONS, "SoftmaxCrossEntropy")
-        self.parse_common(options, given)
-        self._axis = parse_axis(given["axis"])
+        cdef dict parsed = self.parse(_options.SOFTMAX, options)
         cdef crossent_softmax *call = &self._template
         memset(call, 0, sizeof(crossent_softmax))
-        self._class_weight = _check.class_numbers("class_weight", given["class_weight"])
-        self._alpha = _check.class_numbers("focal_alpha", given["focal_alpha"])
         self._spread = {}
-        self._ignore = _check.ignored("ignore_index", given["ignore_index"])
-        self._class_mask = given["class_mask"]
-        call.label_smoothing = _check.number("label_smoothing", given["label_smoothing"], 0, 1)
-        call.smoothing_off_target = _check.one_of("smoothing", given["smoothing"],
-                                           ("uniform", "off_target"))
-        call.smoothing_by_target = _check.one_of("smoothing_weight", given["smoothing_weight"],
-                                          ("class", "target"))
-        call.focal_gamma = _check.number("focal_gamma", given["focal_gamma"], 0, 1e6)
-        call.z_loss = _check.number("z_loss", given["z_loss"], 0, 1e300)
-        call.softcap = optional("softcap", given["softcap"])
-        call.temperature = optional("temperature", given["temperature"])
+        self._class_weight = parsed["class_weight"]
+        self._alpha = parsed["focal_alpha"]
+        self._ignore = parsed["ignore_index"]
+        self._class_mask = parsed["class_mask"]
+        call.label_smoothing = parsed["label_smoothing"]
+        call.smoothing_off_target = parsed["smoothing"]
+        call.smoothing_by_target = parsed["smoothing_weight"]
+        call.focal_gamma = parsed["focal_gamma"]
+        call.z_loss = parsed["z_loss"]
+        call.softcap = parsed["softcap"]
+        call.temperature = parsed["temperature"]
         call.nonfinite = self.nonfinite()
         if self._ignore is not None:
             call.ignore = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self._ignore)
             call.ignored = cnp.PyArray_SIZE(self._ignore)
         self._plain = not options.keys() - {"axis", "reduction", "threads"}
 
-    cdef int prepare(self, crossent_softmax *call, Py_ssize_t classes) except -1:
-        """Fills in the options; the arrays they need live as long as this object."""
+    cdef tuple prepare(self, crossent_softmax *call, Py_ssize_t classes):
+        """Fills in the options; returns the arrays they point to, to be kept during the call."""
         call[0] = self._template
         call.threads = self._threads
-        call.class_weight = self.per_class(self._class_weight, classes, "class_weight")
-        call.focal_alpha = self.per_class(self._alpha, classes, "focal_alpha")
-        return 0
+        weight = self.per_class(self._class_weight, classes, "class_weight")
+        alpha = self.per_class(self._alpha, classes, "focal_alpha")
+        call.class_weight = <const double *>address(weight)
+        call.focal_alpha = <const double *>address(alpha)
+        return weight, alpha, self._ignore
 
-    cdef const double *per_class(self, object values, Py_ssize_t classes, str name) except? NULL:
+    cdef object per_class(self, object values, Py_ssize_t classes, str name):
         """One number for each class; a single number is spread out, once for each class count."""
-        if values is None:
-            return NULL
-        if (name, classes) not in self._spread:
-            self._spread[name, classes] = _check.per_class(name, values, classes)
-        return <const double *>cnp.PyArray_DATA(<cnp.ndarray>self._spread[name, classes])
+        if values is None or cnp.PyArray_NDIM(values) and cnp.PyArray_DIM(values, 0) == classes:
+            return values
+        spread = self._spread.get((name, classes))
+        if spread is None:
+            spread = _check.per_class(name, values, classes)
+            if len(self._spread) > 16:
+                self._spread.clear()
+            self._spread[name, classes] = spread
+        return spread
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
         cdef cnp.ndarray z = floating_array(logits, "logits")
@@ -181,20 +154,21 @@ threads
         cdef crossent_softmax call
         cdef dict aux = None
         cdef list keep = None
+        cdef tuple per_class
         cdef double divisor
         cdef bint labels
         cdef int status
-        too_many_dimensions(z)
-        cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
-        cdef cnp.ndarray y = target_array(target, z, axis)
+        too_many_dimensions(z, "logits")
+        cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z), "logits")
+        cdef cnp.ndarray y = target_array(target, z, axis, "logits")
         if self._plain:
             memset(&call, 0, sizeof(call))
             call.threads = self._threads
         else:
-            self.prepare(&call, cnp.PyArray_DIM(z, axis))
-        labels = describe(&call, z, y, axis, self._ignore)
+            per_class = self.prepare(&call, cnp.PyArray_DIM(z, axis))
+        labels = describe(&call, z, y, axis, self._ignore, "logits")
         if gradient:
-            grad = output_array(out, z, y)
+            grad = output_array(out, z, y, "logits")
             view(&call.out, grad, axis)
             call.output = CROSSENT_GRADIENT
         rows_shape = row_shape(z, axis) if not labels or extra else None
@@ -204,24 +178,14 @@ threads
         if extra or self._class_mask is not None:
             keep = []
             aux = self.call_options(&call, extra or {}, z, axis, rows_shape, keep)
-            if labels and call.target_gradient.data != NULL:
-                raise ValueError("return_aux names target_grad but target is class indices; "
-                                 "expected probabilities")
-            if (call.target_gradient.data != NULL and call.class_weight != NULL
-                    and call.smoothing_by_target and call.label_smoothing != 0):
-                raise ValueError("return_aux names target_grad, which is not defined for "
-                                 "smoothing_weight='target' with class_weight: the row's weight "
-                                 "depends on the target")
-            if not labels and (call.probability.data != NULL or call.correct.data != NULL):
-                raise ValueError("return_aux names probability or correct but target is "
-                                 "probabilities; expected class indices")
+            self.check_aux(&call, labels)
         divisor = call.rows
         call.coefficient = 1
         if call.rows:
-            divisor = self.scale(&call, y, rows_shape, extra)
+            divisor = self.scale(&call, y, rows_shape, extra, "logits")
             status = run_softmax(&call)
             if status:
-                self.finish(status, &call, y, row_shape(z, axis))
+                self.finish(status, &call, y, row_shape(z, axis), extra)
         else:
             divisor = self.divisor(0, 0, 0)
         loss = losses
@@ -233,14 +197,15 @@ threads
         return loss, grad, aux
 
     cdef double scale(self, crossent_softmax *call, cnp.ndarray y, object rows_shape,
-                      dict extra) except? -1:
+                      dict extra, str name) except? -1:
         """Sets what derivatives are multiplied by; returns the divisor. All arrays are in place."""
         merge_softmax(call)
-        cdef double divisor = self.weigh(call, y, rows_shape)
+        cdef double divisor = self.weigh(call, y, rows_shape, name)
         call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
         return divisor
 
-    cdef double weigh(self, crossent_softmax *call, cnp.ndarray y, object rows_shape) except? -1:
+    cdef double weigh(self, crossent_softmax *call, cnp.ndarray y, object rows_shape,
+                      str name) except? -1:
         """The divisor of the mean; a pass over the labels only where they decide it."""
         cdef bint weighted = (call.ignored > 0 or call.class_weight != NULL
                               or call.sample_weight.data != NULL)
@@ -250,19 +215,38 @@ threads
         if weighted:
             with nogil:
                 status = crossent_weigh(call)
-            check(status, call, y, rows_shape if rows_shape is not None else (<object>y).shape)
+            if status:
+                shape = rows_shape if rows_shape is not None else (<object>y).shape
+                refuse(status, rows_found(call, name, y, shape))
         return self.divisor(call.weight, call.count, call.rows)
 
-    cdef int finish(self, int status, crossent_softmax *call, cnp.ndarray y,
-                    object rows_shape) except -1:
-        if status == CROSSENT_BAD_LOGITS and self._row_numbers is not None:
-            call.fault_row, rows_shape = self._row_numbers[call.fault_row], self._all_rows
-        if status == CROSSENT_BAD_LOGITS and self._nonfinite == 3:
-            warnings.warn(_errors.logits_message("logits", call.fault_row, call.fault_column,
-                                                 call.faults, rows_shape),
-                          RuntimeWarning, stacklevel=1)
+    cdef int finish(self, int status, crossent_softmax *call, cnp.ndarray y, object rows_shape,
+                    dict extra) except -1:
+        """An exception, or a warning. `extra` may say which rows of how many the call's rows are.
+        """
+        found = rows_found(call, "logits", y, rows_shape)
+        if extra and "rows" in extra:
+            numbers, found.shape = extra["rows"]
+            found.row = numbers[found.row]
+        if status == CROSSENT_BAD_LOGITS and self._nonfinite == WARN:
+            warnings.warn(str(_errors.of_status(status, found)), RuntimeWarning, stacklevel=1)
             return 0
-        return check(status, call, y, rows_shape) if status else 0
+        return refuse(status, found)
+
+    cdef int check_aux(self, crossent_softmax *call, bint labels) except -1:
+        """Whether what `return_aux` names exists for this target."""
+        if labels and call.target_gradient.data != NULL:
+            raise ValueError("return_aux names target_grad but target is class indices; "
+                             "expected probabilities")
+        if (call.target_gradient.data != NULL and call.class_weight != NULL
+                and call.smoothing_by_target and call.label_smoothing != 0):
+            raise ValueError("return_aux names target_grad, which is not defined for "
+                             "smoothing_weight='target' with class_weight: the row's weight "
+                             "depends on the target")
+        if not labels and (call.probability.data != NULL or call.correct.data != NULL):
+            raise ValueError("return_aux names probability or correct but target is "
+                             "probabilities; expected class indices")
+        return 0
 
     cdef dict call_options(self, crossent_softmax *call, dict extra, cnp.ndarray z, int axis,
                            object rows_shape, list keep):
@@ -299,7 +283,7 @@ threads
         cdef dict aux = {}
         cdef cnp.ndarray array
         for name in names:
-            place = _check.one_of("return_aux", name, AUX)
+            place = _check.one_of("return_aux", name, _options.SOFTMAX_AUX)
             if place == 0:
                 array = empty_of(z, shape)
                 view(&call.logsumexp, array, -1)
@@ -321,6 +305,12 @@ threads
             aux[name] = array
         return aux
 
+    def forward(self, logits, target, **call_options):
+        return self.kept_forward(logits, target, call_options)
+
+    def value_and_grad(self, logits, target, *, out=None, **call_options):
+        return self.fused(logits, target, out, call_options)
+
     def grad_and_hess(self, logits, target, *, rule="exact", out=None, **call_options):
         """Gradient and diagonal of the Hessian, for boosting and Newton steps.
 
@@ -334,8 +324,7 @@ threads
             they do the gradient.
         out : ndarray of the logits' shape and dtype, optional
             Receives the gradient. May be the logits themselves.
-        **call_options
-            `sample_weight`, `class_mask`, `upstream`, as for `value_and_grad`.
+        {options}
 
         Returns
         -------
@@ -371,8 +360,7 @@ threads
             One v for each row.
         out : ndarray of the logits' shape and dtype, optional
             Receives the product. May be the logits or `vector` themselves.
-        **call_options
-            `sample_weight`, `class_mask`, `upstream`, as for `value_and_grad`.
+        {options}
 
         Returns
         -------
@@ -397,13 +385,14 @@ threads
 
     cdef int check_second_order(self, str method, tuple undefined, str reason,
                                 dict call_options) except -1:
-        check_call_options(call_options)
+        self.check_call(call_options, None, False)
         for name in ("accumulate", "return_aux"):
             if call_options.get(name):
                 raise ValueError(f"{name} is set; expected it with value_and_grad, not with "
                                  f"{method}")
         for name in undefined:
-            if self._options.get(name, SOFTMAX_OPTIONS[name]) != SOFTMAX_OPTIONS[name]:
+            default = _options.SOFTMAX.defaults[name]
+            if self._given.get(name, default) != default:
                 raise ValueError(f"{method} with {name} is not defined: {reason}; expected a loss "
                                  "without it")
         if self._alpha is not None:
@@ -419,12 +408,13 @@ threads
         cdef cnp.ndarray v = None
         cdef crossent_softmax call
         cdef list keep = []
-        too_many_dimensions(z)
-        cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z))
-        cdef cnp.ndarray y = target_array(target, z, axis)
-        cdef cnp.ndarray grad = output_array(out, z, y)
-        self.prepare(&call, cnp.PyArray_DIM(z, axis))
-        describe(&call, z, y, axis, self._ignore)
+        too_many_dimensions(z, "logits")
+        cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z), "logits")
+        cdef cnp.ndarray y = target_array(target, z, axis, "logits")
+        cdef cnp.ndarray grad = output_array(out, z, y, "logits")
+        cdef tuple per_class = self.prepare(&call, cnp.PyArray_DIM(z, axis))
+        cdef int status
+        describe(&call, z, y, axis, self._ignore, "logits")
         shape = row_shape(z, axis)
         view(&call.out, grad, axis)
         call.output = CROSSENT_GRADIENT
@@ -441,8 +431,10 @@ threads
         if not call.rows:
             self.divisor(0, 0, 0)
         else:
-            self.scale(&call, y, shape, extra)
-            self.finish(run_softmax(&call), &call, y, shape)
+            self.scale(&call, y, shape, extra, "logits")
+            status = run_softmax(&call)
+            if status:
+                self.finish(status, &call, y, shape, extra)
         return grad if hess is None else (grad, hess)
 
 
@@ -451,7 +443,8 @@ cdef object row_shape(cnp.ndarray z, int axis):
     return shape[:axis] + shape[axis + 1:]
 
 
-cdef SoftmaxCrossEntropy default_softmax = SoftmaxCrossEntropy()
+cdef SoftmaxCrossEntropy plain_loss = SoftmaxCrossEntropy()
+cdef Known known = Known(SoftmaxCrossEntropy, _options.SOFTMAX)
 
 
 def softmax_cross_entropy(logits, target, **options):
@@ -470,58 +463,7 @@ def softmax_cross_entropy(logits, target, **options):
     target : ndarray of any integer dtype, or of float32 or float64
         Class indices, 0 <= target < C, of the shape of `logits` without `axis`, not copied, not
         cast; or probabilities of the shape of `logits`, such as one-hot rows.
-    axis : int, default -1
-        The class axis of `logits`; 1 for images of shape (N, C, H, W).
-    class_weight : array_like, shape (C,), or float, optional
-        Numbers >= 0 that multiply the losses of a class, and count in the divisor of the mean.
-    sample_weight : array_like, one number for each row (or what broadcasts to that), optional
-        Numbers >= 0 that multiply the losses of a row, and count in the divisor of the mean. A row
-        of weight 0 takes no part.
-    ignore_index : int or several, optional
-        Labels whose rows take no part, such as -100. Not with targets of probabilities.
-    class_mask : array_like of bool, shape (C,), or what broadcasts to the logits, optional
-        False leaves a class out: its probability is 0, and a target there has loss ``inf``.
-    label_smoothing : float in [0, 1], default 0
-        Share e of the target that is spread over the K classes that take part.
-    smoothing : {"uniform", "off_target"}, default "uniform"
-        e / K to every class; or e / (K - 1) to every class but the target.
-    smoothing_weight : {"class", "target"}, default "class"
-        With smoothing and `class_weight`: each share weighs as its own class does; or all weigh as
-        the target does.
-    focal_gamma : float >= 0, default 0
-        Multiplies each class's loss by ``(1 - p)**focal_gamma``, p being its probability.
-    focal_alpha : float >= 0, or array_like of shape (C,), optional
-        Multiplies each class's loss; does not count in the divisor of the mean.
-    z_loss : float >= 0, default 0
-        Adds ``z_loss * logsumexp(x)**2`` to the loss of a row.
-    temperature : float > 0, optional
-        Logits become ``logits / temperature``.
-    softcap : float > 0, optional
-        After that, logits become ``softcap * tanh(logits / softcap)``.
-    reduction : {"mean", "sum", "none"}, default "mean"
-        Mean over the rows, their sum, or one loss for each row. The mean divides by the sum of the
-        weights of the rows that take part (their number, where there are no weights).
-    normalizer : {"weight", "valid", "batch"} or float > 0, optional
-        Another divisor of the mean: that sum, the number of rows that take part, the number of all
-        rows, or a number.
-    empty : {"nan", "zero", "raise"}, default "nan"
-        What the mean is where no row takes part: NaN, 0, or a ValueError.
-    nonfinite : {"propagate", "zero", "raise", "warn"}, default "propagate"
-        What becomes of rows with NaN, with ``+inf``, or with nothing but ``-inf``: what the notes
-        say; loss and gradient 0 (the row still counts); FloatingPointError, or RuntimeWarning, with
-        their number and the first one's row and class.
-    upstream : float, or one number for each row with ``reduction="none"``, default 1
-        The gradient is multiplied by it; the loss is not.
-    accumulate : bool, default False
-        Add the gradient to `out` instead of replacing it; of no effect on the loss.
-    return_aux : str or several of them, optional
-        Returns in addition a dict of arrays, one number for each row: "logsumexp"; "probability" of
-        the label; "entropy" of softmax(x), in nats; "argmax" (int64); "correct" (bool), whether
-        that is the label; and "target_grad", of the logits' shape, d loss / d target for targets of
-        probabilities. Rows that take no part hold NaN, -1 or False. The dict also holds "count"
-        and "weight": number and sum of weights of the rows that took part.
-    threads : int, default `get_num_threads()`
-        Threads for this call. The result does not depend on it.
+    {options}
 
     Returns
     -------
@@ -567,8 +509,8 @@ def softmax_cross_entropy(logits, target, **options):
     1.1027
     """
     if options:
-        return value_of(run_options(SoftmaxCrossEntropy, logits, target, None, False, options))
-    return default_softmax.run(logits, target, None, False, None)[0]
+        return value_of(known.run(logits, target, None, False, options))
+    return plain_loss.run(logits, target, None, False, None)[0]
 
 
 def softmax_cross_entropy_value_and_grad(logits, target, *, out=None, **options):
@@ -581,10 +523,7 @@ def softmax_cross_entropy_value_and_grad(logits, target, *, out=None, **options)
     out : ndarray of the shape and dtype of `logits`, optional
         Receives the gradient. May be `logits` itself, which it then replaces. After an error its
         contents are undefined.
-    axis, class_weight, sample_weight, ignore_index, class_mask, label_smoothing, smoothing, \
-smoothing_weight, focal_gamma, focal_alpha, z_loss, temperature, softcap, reduction, normalizer, \
-empty, nonfinite, upstream, accumulate, return_aux, threads
-        As for `softmax_cross_entropy`.
+    {options}
 
     Returns
     -------
@@ -608,5 +547,9 @@ empty, nonfinite, upstream, accumulate, return_aux, threads
     (1.3863, array([[ 0.25,  0.25, -0.75,  0.25]]))
     """
     if options:
-        return run_options(SoftmaxCrossEntropy, logits, target, out, True, options)
-    return default_softmax.run(logits, target, out, True, None)
+        return known.run(logits, target, out, True, options)
+    return plain_loss.run(logits, target, out, True, None)
+
+
+_options.describe_loss(SoftmaxCrossEntropy, _options.SOFTMAX, softmax_cross_entropy,
+                       softmax_cross_entropy_value_and_grad)

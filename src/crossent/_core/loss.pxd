@@ -1,0 +1,52 @@
+cimport numpy as cnp
+
+from crossent.crossent cimport *
+
+cdef enum:
+    MEAN
+    SUM
+    NONE
+
+cdef enum:
+    WARN = 3     # of the option nonfinite
+
+
+cdef class _Loss:
+    cdef int _axis
+    cdef int _reduction
+    cdef int _threads
+    cdef int _empty
+    cdef int _nonfinite
+    cdef object _normalizer
+    cdef object _table
+    cdef dict _given
+    cdef tuple _saved
+    cdef dict _saved_extra
+
+    cdef dict parse(self, object table, dict options)
+    cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra)
+    cdef double divisor(self, double weight, double count, double batch) except? -1
+    cdef double upstream(self, dict extra) except? -1
+    cdef crossent_nonfinite nonfinite(self) noexcept
+    cdef object reduced(self, double total, double divisor)
+    cdef object kept_forward(self, object logits, object target, dict call_options)
+    cdef tuple fused(self, object logits, object target, object out, dict call_options)
+    cdef int check_call(self, dict call_options, object out, bint gradient) except -1
+
+
+cdef class Known:
+    """A loss's class and options, and the objects made of the options of its function's last calls.
+    """
+    cdef type cls
+    cdef object table
+    cdef dict of_class
+    cdef dict of_calls
+    cdef dict made
+    cdef _Loss loss(self, dict options)
+    cdef tuple run(self, object logits, object target, object out, bint gradient, dict options)
+
+
+cdef object value_of(tuple result)
+cdef object rows_found(crossent_softmax *call, str logits, object labels, object shape)
+cdef object elements_found(crossent_sigmoid *call, str logits, object shape)
+cdef int refuse(int status, object found) except -1
