@@ -6,13 +6,15 @@ PIP := -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/%/pyvenv.cfg
-.PHONY: help demo test accuracy sanitize valgrind neon bench clean
+.PHONY: help demo test accuracy sanitize msan coverage valgrind neon bench clean
 
 help:
 	@echo 'make demo      train two NumPy networks on real data, with and without crossent'
 	@echo 'make test      install, then Python tests, C tests, and NEON under emulation'
 	@echo 'make accuracy  search for the largest errors (SECONDS=3600); a table in build/accuracy.md'
 	@echo 'make sanitize  the C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make msan      the C tests under MemorySanitizer (clang)'
+	@echo 'make coverage  the lines of csrc/ that the C tests reach: 90 % at least'
 	@echo 'make neon      the C tests for 64-bit ARM, cross-compiled and emulated'
 	@echo 'make bench     crossent beside NumPy, SciPy, PyTorch, JAX, scikit-learn, Numba; build/bench/'
 	@echo '               (BENCH= measures everything)'
@@ -70,6 +72,25 @@ sanitize: $(TEST)/ctest
 	@echo '== C tests under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@$(call c_build,sanitize,-DCROSSENT_SANITIZE=ON) && $(call c_tests,sanitize)
 
+# On the scalar set.
+msan: $(TEST)/ctest
+	@set -e; \
+	if ! command -v clang >/dev/null; then echo '== NOT LOOKED AT: install clang'; exit; fi; \
+	echo '== C tests under MemorySanitizer'; \
+	$(call c_build,msan,-DCMAKE_C_COMPILER=clang -DCROSSENT_SANITIZE=memory \
+		-DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON) && $(call c_tests,msan)
+
+# The lines of csrc/ that the C tests reach on one scalar and one vector set. The vocabularies'
+# words are all tested, set by set (simd_).
+coverage: $(TEST)/ctest
+	@$(TEST)/python $(PIP) gcovr
+	@echo '== C tests, counting the lines that they reach'
+	@$(call c_build,coverage,-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=-O0 --coverage")
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@$(call c_tests,coverage) -R 'math|simd_|_scalar$$|_avx2$$'
+	@$(TEST)/python -m gcovr --root . --filter csrc/ --merge-mode-functions=merge-use-line-min \
+		--exclude-directories '.*CompilerId.*' --txt --fail-under-line 90 $(BUILD)/coverage
+
 have_apt = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 apt_install = { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
 	--no-install-recommends $(1) >/dev/null; } || true
@@ -91,7 +112,7 @@ have_arm_tools = { command -v aarch64-linux-gnu-gcc && command -v qemu-aarch64-s
 
 # The emulated build has to give the bits of the native one, in build/$(NATIVE).
 NATIVE ?= native
-DIGESTS := kernels options weighted sigmoid train linear
+DIGESTS := kernels options weighted sigmoid train linear probabilities
 neon: $(TEST)/ctest
 	@set -e; \
 	case "$$($(CC) -dumpmachine)" in aarch64*|arm64*) \

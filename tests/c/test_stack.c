@@ -1,22 +1,19 @@
-/* Calls of every kernel on a thread with a stack of 64 KB, of which the library may take half. */
+/* Every public call on a thread with a stack of 64 KB, of which the library may take half. */
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "crossent.h"
+#include "harness.h"
+#include "linear.h"
+#include "train.h"
 
 enum { ELEMENTS = 1 << 19, STACK = 64 << 10 };
 
 static double *x, *t, *out;
 static int64_t *labels;
-static int failures;
 
 static void expect_ok(const char *name, int status)
 {
-    if (status == CROSSENT_OK)
-        return;
-    failures++;
-    printf("%s: status %d\n", name, status);
+    check(status == CROSSENT_OK, "%s: status %d", name, status);
 }
 
 static struct crossent_array rows_of(void *data, enum crossent_dtype dtype, size_t rows,
@@ -70,6 +67,36 @@ static void element_calls(void)
     expect_ok("weighted", crossent_weighted(&weighted));
 }
 
+static void linear_calls(void)
+{
+    const struct linear linear = {
+        .matrix = {.dtype = CROSSENT_F32, .threads = 1}, .rows = 20, .features = 30,
+        .classes = 100, .x = x, .weight = x, .logits = out, .x_grad = out + 2000,
+        .weight_grad = out + 4000};
+    expect_ok("linear logits", linear_logits(&linear));
+    expect_ok("linear gradients", linear_gradients(&linear));
+}
+
+static void train_calls(void)
+{
+    float *p = (float *)out;
+    enum { ROWS = 70 };
+    size_t order[ROWS];
+    double rates[ROWS] = {0};
+    struct train_layer layer = {50, 10, TRAIN_GELU, 0.5, p, p + 500, p + 1000, p + 1500, {0}, {0}};
+    const struct train_chunk chunk = {(char *)x, 50 * sizeof(float), sizeof(float), 0};
+    struct train_run run = {
+        .net = {CROSSENT_F32, 1, &layer, {NULL, NULL}, 1},
+        .data = {ROWS, 1, &chunk, (char *)labels, CROSSENT_I64, 0, NULL}, .batch = 32,
+        .accumulate = 1, .clip = 1, .rates = rates, .order = order, .length = ROWS};
+    run.work = train_work_new(&run.net, 32);
+    train_order(order, ROWS, &run.data, TRAIN_BALANCED, 1, 0, 0, 1);
+    expect_ok("training", train_batches(&run, 10));
+    run.position = 0;
+    expect_ok("evaluation", train_evaluate(&run, out + 4000));
+    train_work_free(run.work);
+}
+
 static void *program(void *unused)
 {
     const size_t classes[] = {10, 100, 5000};
@@ -78,29 +105,28 @@ static void *program(void *unused)
             for (int d = CROSSENT_F32; d <= CROSSENT_F64; d++)
                 softmax_calls(64, classes[c], (enum crossent_dtype)d, columns);
     element_calls();
+    linear_calls();
+    train_calls();
     return unused;
 }
 
-int main(void)
+static void tests(void)
 {
     pthread_attr_t attributes;
     pthread_t thread;
-    x = calloc(ELEMENTS, sizeof *x);
-    t = calloc(ELEMENTS, sizeof *t);
-    out = calloc(ELEMENTS, sizeof *out);
+    double **arrays[] = {&x, &t, &out};
+    for (int i = 0; i < 3; i++) {
+        *arrays[i] = allocate(ELEMENTS * sizeof(double));
+        for (size_t k = 0; k < ELEMENTS; k++) (*arrays[i])[k] = i == 1;
+    }
     labels = calloc(ELEMENTS, sizeof *labels);
-    if (!x || !t || !out || !labels)
-        return 2;
-    for (size_t i = 0; i < ELEMENTS; i++)
-        t[i] = 1;
+    now.goal = "stack";
     pthread_attr_init(&attributes);
-    if (pthread_attr_setstacksize(&attributes, STACK) ||
-        pthread_create(&thread, &attributes, program, NULL) || pthread_join(thread, NULL))
-        return 2;
-    free(x);
-    free(t);
-    free(out);
+    check(!pthread_attr_setstacksize(&attributes, STACK) &&
+          !pthread_create(&thread, &attributes, program, NULL) && !pthread_join(thread, NULL),
+          "no thread");
+    for (int i = 0; i < 3; i++) free(*arrays[i]);
     free(labels);
-    printf("stack of %d bytes: %d failures\n", STACK, failures);
-    return failures != 0;
 }
+
+int main(int argc, char **argv) { return run_tests(argc, argv, tests); }
