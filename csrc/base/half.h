@@ -27,8 +27,8 @@ static inline float from_float16(uint16_t half)
 
 static inline float from_bfloat16(uint16_t half) { return float_of_bits((uint32_t)half << 16); }
 
-/* To nearest, ties to even: half an ulp less a bit, and the bit itself, carry into what is kept.
- * Below the normal numbers the addition of 1/2 does that. */
+/* To nearest, ties to even: with d digits to drop and b the last digit kept, 2^(d-1) - 1 + b is
+ * added before they are dropped. Below the normal numbers the addition of 1/2 rounds. */
 static inline uint16_t to_float16(float x)
 {
     const uint32_t bits = bits_of_float(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;

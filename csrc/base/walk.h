@@ -72,16 +72,19 @@ static inline int is_mild(int status)
     return status == CROSSENT_OK || status == CROSSENT_BAD_LOGITS;
 }
 
-/* Keeps the first fault; a bad label or weight, an error in any case, goes before bad logits. */
-static inline void partial_fault(struct partial *p, int status, size_t row, size_t column)
+/* Keeps the first fault, and says whether this is it; a bad label or weight, an error in any case,
+ * goes before bad logits. */
+static inline int partial_fault(struct partial *p, int status, size_t row, size_t column)
 {
     int none = p->fault_row == SIZE_MAX, graver = is_mild(p->status) && !is_mild(status);
+    int first = none || graver || (is_mild(p->status) == is_mild(status) && row < p->fault_row);
     p->faults++;
-    if (none || graver || (is_mild(p->status) == is_mild(status) && row < p->fault_row)) {
+    if (first) {
         p->status = status;
         p->fault_row = row;
         p->fault_column = column;
     }
+    return first;
 }
 
 /* *sum + *low += x */
@@ -95,6 +98,20 @@ static inline void two_sum_into(double *sum, double *low, double x)
 static inline void partial_add(struct partial *p, double x)
 {
     two_sum_into(&p->sum, &p->low, x);
+}
+
+/* Adds slab `p` behind those in `total`; says whether its first fault is the first of all. */
+static inline int partial_merge(struct partial *total, const struct partial *p)
+{
+    const size_t faults = total->faults + p->faults;
+    partial_add(total, p->sum);
+    total->low += p->low;
+    two_sum_into(&total->weight, &total->weight_low, p->weight);
+    total->weight_low += p->weight_low;
+    total->count += p->count;
+    int first = p->faults && partial_fault(total, p->status, p->fault_row, p->fault_column);
+    total->faults = faults;
+    return first;
 }
 
 #endif

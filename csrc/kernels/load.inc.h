@@ -11,31 +11,31 @@ static inline const T *load_elements(const char *p, ptrdiff_t step, size_t n, T 
 }
 
 #if !IS_DOUBLE
-/* n contiguous numbers of 16 bits to floats, and back; bfloat16 if `brief`, else float16. */
-static void from_halves(const uint16_t *from, size_t n, float *to, int brief)
+/* n contiguous numbers of 16 bits to floats, and back; bfloat16 if `is_bfloat16`, else float16. */
+static void from_halves(const uint16_t *from, size_t n, float *to, int is_bfloat16)
 {
     size_t i = 0;
-    if (brief)
+    if (is_bfloat16)
         for (; i + LANES <= n; i += LANES)
             vstore(to + i, vload_bfloat16(from + i));
     else
         for (; i + LANES <= n; i += LANES)
             vstore(to + i, vload_float16(from + i));
     for (; i < n; i++)
-        to[i] = brief ? from_bfloat16(from[i]) : from_float16(from[i]);
+        to[i] = is_bfloat16 ? from_bfloat16(from[i]) : from_float16(from[i]);
 }
 
-static void to_halves(const float *from, size_t n, uint16_t *to, int brief)
+static void to_halves(const float *from, size_t n, uint16_t *to, int is_bfloat16)
 {
     size_t i = 0;
-    if (brief)
+    if (is_bfloat16)
         for (; i + LANES <= n; i += LANES)
             vstore_bfloat16(to + i, vload(from + i));
     else
         for (; i + LANES <= n; i += LANES)
             vstore_float16(to + i, vload(from + i));
     for (; i < n; i++)
-        to[i] = brief ? to_bfloat16(from[i]) : to_float16(from[i]);
+        to[i] = is_bfloat16 ? to_bfloat16(from[i]) : to_float16(from[i]);
 }
 #endif
 

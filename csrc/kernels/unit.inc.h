@@ -59,6 +59,8 @@ static const T SUM_SCALE = IS_DOUBLE ? 0x1p-64 : 1;
 static const T TINY = (T)(IS_DOUBLE ? 0x1p-1022 : 0x1p-126); /* the least normal number */
 /* x + ROUNDER rounds x to a whole number, which stands in its low bits. */
 static const T ROUNDER = IS_DOUBLE ? 0x1.8p52 : 0x1.8p23;
+/* The rounder of 2^k itself: with k added, the biased exponent stands in its low bits. */
+static const T UNIT_ROUNDER = IS_DOUBLE ? 0x1.8p52 + 1023 : 0x1.8p23 + 127;
 /* |x| up to here is reduced exactly by exp_scaled. */
 static const T RANGE = IS_DOUBLE ? 0x1p40 : 0x1p20;
 /* e^-a is a normal number for a up to here. */
@@ -69,6 +71,9 @@ static const T NEAR = IS_DOUBLE ? 708 : 87;
 enum finishes { SCALED, FINISH_SHARE, FINISH_TARGET, CURVED, LOGS };
 
 #include "math/math.inc.h"
+#if IS_DOUBLE
+#include "math/pairs.inc.h"
+#endif
 #include "math/sums.inc.h"
 #include "kernels/load.inc.h"
 #include "kernels/softmax/stage.inc.h"

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/dtype.h"
 #include "base/pairs.h"
 #include "base/parallel.h"
 #include "kernels/elements/probabilities.h"
@@ -48,14 +49,13 @@ static void store_gradient(const struct softmax_run *run, char *p, double *value
 static void store_single(const struct softmax_run *run, char *p, size_t class, double value)
 {
     const struct crossent_array *out = &run->call->out;
-    static const size_t bytes[] = {[CROSSENT_F32] = 4, [CROSSENT_F64] = 8, [CROSSENT_F16] = 2,
-                                   [CROSSENT_BF16] = 2};
+    const size_t size = dtype_size(out->dtype);
     char *at = p + (ptrdiff_t)class * out->step;
     double room;
     if (run->call->accumulate)
         value += *(const double *)run->kernels->f64->load(at, 0, out->dtype, 1, &room);
-    else if (out->step == (ptrdiff_t)bytes[out->dtype])
-        memset(p, 0, run->call->classes * bytes[out->dtype]);
+    else if (out->step == (ptrdiff_t)size)
+        memset(p, 0, run->call->classes * size);
     else
         fill_row(run, out, p, 0);
     run->typed->store(at, out->dtype, value);

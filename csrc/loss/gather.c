@@ -5,27 +5,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/dtype.h"
 #include "base/memory.h"
 
 /* ---- labels -------------------------------------------------------------------------------- */
 
-/* A label as int64; what does not fit becomes -1, which no class has. */
-static inline int64_t read_label(const char *p, const enum crossent_dtype dtype)
-{
-    switch (dtype) {
-    case CROSSENT_I8: return *(const int8_t *)p;
-    case CROSSENT_U8: return *(const uint8_t *)p;
-    case CROSSENT_I16: return *(const int16_t *)p;
-    case CROSSENT_U16: return *(const uint16_t *)p;
-    case CROSSENT_I32: return *(const int32_t *)p;
-    case CROSSENT_U32: return *(const uint32_t *)p;
-    case CROSSENT_I64: return *(const int64_t *)p;
-    case CROSSENT_U64: return *(const uint64_t *)p > INT64_MAX ? -1 : (int64_t)*(const uint64_t *)p;
-    default: return -1;
-    }
-}
-
-/* Those of the n rows from `cursor` on. */
+/* Of the n rows from `cursor` on. */
 static void read_labels(const struct crossent_softmax *call, const struct cursor *cursor, size_t n,
                         int64_t *to)
 {

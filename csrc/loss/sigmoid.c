@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/dtype.h"
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -36,22 +37,12 @@ struct sigmoid_run {
 
 /* ---- elements wherever they lie ------------------------------------------------------------- */
 
-static size_t element_size(enum crossent_dtype dtype)
-{
-    switch (dtype) {
-    case CROSSENT_I8: case CROSSENT_U8: return 1;
-    case CROSSENT_F16: case CROSSENT_BF16: case CROSSENT_I16: case CROSSENT_U16: return 2;
-    case CROSSENT_F32: case CROSSENT_I32: case CROSSENT_U32: return 4;
-    default: return 8;
-    }
-}
-
 /* Whether all elements are `*step` bytes apart in the order of a contiguous array. */
 static int is_even(const struct crossent_sigmoid *call, const struct crossent_array *array,
                    ptrdiff_t *step)
 {
     size_t inner = call->classes;
-    *step = inner > 1 ? array->step : (ptrdiff_t)element_size(array->dtype);
+    *step = inner > 1 ? array->step : (ptrdiff_t)dtype_size(array->dtype);
     for (size_t d = call->ndim; d-- > 0; inner *= call->shape[d]) {
         if (call->shape[d] == 1)
             continue;
@@ -98,7 +89,7 @@ static void load_run(const struct typed_kernels *typed, const char *p, ptrdiff_t
     } else {
         const void *loaded = typed->load(p, step, dtype, n, to);
         if (loaded != to)
-            memcpy(to, loaded, n * element_size(kind));
+            memcpy(to, loaded, n * dtype_size(kind));
     }
 }
 
@@ -111,7 +102,7 @@ static void copy_elements(const struct sigmoid_run *run, const struct crossent_a
     const struct crossent_sigmoid *call = run->call;
     const struct typed_kernels *typed =
         kind == CROSSENT_F64 ? run->kernels->f64 : run->kernels->f32;
-    const size_t size = element_size(kind);
+    const size_t size = dtype_size(kind);
     struct cursor cursor = cursor_at(call->shape, call->ndim, first / call->classes);
     size_t column = first % call->classes;
     ptrdiff_t apart;
@@ -135,7 +126,7 @@ static void copy_elements(const struct sigmoid_run *run, const struct crossent_a
 static const void *load_block(const struct sigmoid_run *run, const struct crossent_array *array,
                               size_t first, size_t n, void *buffer)
 {
-    ptrdiff_t step, size = (ptrdiff_t)element_size(array->dtype);
+    ptrdiff_t step, size = (ptrdiff_t)dtype_size(array->dtype);
     if (!array->data)
         return NULL;
     if (is_even(run->call, array, &step) && step == size)
@@ -149,7 +140,7 @@ static const void *load_block(const struct sigmoid_run *run, const struct crosse
 static void *store_block(const struct sigmoid_run *run, const struct crossent_array *array,
                          size_t first, void *buffer)
 {
-    ptrdiff_t step, size = (ptrdiff_t)element_size(array->dtype);
+    ptrdiff_t step, size = (ptrdiff_t)dtype_size(array->dtype);
     if (!array->data)
         return NULL;
     return is_even(run->call, array, &step) && step == size ? array->data + (ptrdiff_t)first * size
@@ -196,11 +187,6 @@ static void plain_task(void *context, size_t begin, size_t end)
 
 /* ---- losses with options --------------------------------------------------------------------- */
 
-static int is_half(enum crossent_dtype dtype)
-{
-    return dtype == CROSSENT_F16 || dtype == CROSSENT_BF16;
-}
-
 static int needs_pieces(const struct crossent_sigmoid *call)
 {
     return call->function == CROSSENT_BINARY_CROSS_ENTROPY ||
@@ -210,8 +196,7 @@ static int needs_pieces(const struct crossent_sigmoid *call)
 
 static void fault(struct block_sum *sum, int status, size_t element, double value)
 {
-    partial_fault(&sum->partial, status, element, 0);
-    if (sum->partial.fault_row == element)
+    if (partial_fault(&sum->partial, status, element, 0))
         sum->fault_value = value;
 }
 
@@ -355,18 +340,11 @@ static void weigh_task(void *context, size_t begin, size_t end)
 
 static void add_blocks(const struct block_sum *sums, size_t blocks, struct block_sum *total)
 {
-    struct partial *t = &total->partial;
     *total = (struct block_sum){.partial.fault_row = SIZE_MAX};
     for (size_t b = 0; b < blocks; b++) {
         const struct partial *p = &sums[b].partial;
-        size_t faults = t->faults + p->faults;
-        partial_add(t, p->sum);
-        two_sum_into(&t->weight, &t->weight_low, p->weight);
-        t->weight_low += p->weight_low;
-        t->count += p->count;
-        if (p->faults)
-            fault(total, p->status, p->fault_row, sums[b].fault_value);
-        t->faults = faults;
+        if (partial_merge(&total->partial, p))
+            total->fault_value = sums[b].fault_value;
     }
 }
 

@@ -439,18 +439,8 @@ int run_slabs(struct crossent_softmax *call, const struct plan *plan,
     run.shared = task == softmax_task && is_shared(&run, slabs);
     parallel_for(slabs, small || run.shared ? 1 : call->threads, task, &run);
     *total = (struct partial){.fault_row = SIZE_MAX};
-    for (size_t s = 0; s < slabs && !run.no_memory; s++) {
-        const struct partial *p = &run.partials[s];
-        size_t faults = total->faults + p->faults;
-        partial_add(total, p->sum);
-        total->low += p->low;
-        two_sum_into(&total->weight, &total->weight_low, p->weight);
-        total->weight_low += p->weight_low;
-        total->count += p->count;
-        if (p->faults)
-            partial_fault(total, p->status, p->fault_row, p->fault_column);
-        total->faults = faults;
-    }
+    for (size_t s = 0; s < slabs && !run.no_memory; s++)
+        partial_merge(total, &run.partials[s]);
     if (run.partials != here)
         free(run.partials);
     call->fault_row = total->fault_row;

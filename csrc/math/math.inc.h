@@ -52,8 +52,8 @@ INLINE vec exponent_of(vec max, vec anchor)
 {
     const vec least = vset(-2 * RANGE), rounder = vset(ROUNDER), log2e = vset(LOG2E);
     vec others = vfma(vmax(max, least), log2e, rounder) - rounder;
-    vec own = vfma(vmax(anchor, least), log2e, rounder) - vset(ROUNDER + (T)ANCHOR_LEAD);
-    return vmax(own, others);
+    vec at_anchor = vfma(vmax(anchor, least), log2e, rounder) - vset(ROUNDER + (T)ANCHOR_LEAD);
+    return vmax(at_anchor, others);
 }
 
 INLINE struct exp_scale exp_range(vec exponent)
@@ -88,6 +88,13 @@ INLINE void exps_begin(struct exp_parts *e, const vec *x, vec rounder, const int
         e[i].exact = vfma(n[i], vset(-LN2_HI), x[i]);
     for (int i = 0; i < count; i++)
         e[i].low = n[i] * vset(-LN2_LO);
+}
+
+INLINE struct exp_parts exp_begin(vec x, vec rounder)
+{
+    struct exp_parts e;
+    exps_begin(&e, &x, rounder, 1);
+    return e;
 }
 
 /* The parts are kept apart until the end, where they are small beside 1. Adding them at once would
@@ -139,12 +146,8 @@ INLINE vec exp_scaled(vec x, struct exp_scale scale)
  * where the result is above 2^-960, so that lo keeps its digits. */
 INLINE vec exp_pair(vec x, struct exp_scale scale, vec *low)
 {
-    x = vmax(scale.low, x);
-    vec t = vfma(x, vset(LOG2E), scale.rounder);
-    vec n = t - scale.rounder;
-    vec exact = vfma(n, vset(-LN2_HI), x), r_low = n * vset(-LN2_LO);
-    vec r = exact + r_low, power = vpow2(t);
-    r_low = (exact - r) + r_low;
+    struct exp_parts e = exp_begin(vmax(scale.low, x), scale.rounder);
+    vec r = e.exact + e.low, r_low = (e.exact - r) + e.low, power = vpow2(e.power);
     vec one_r = vset(1) + r, lost = (vset(1) - one_r) + r;
     vec rest = lost + vfma(r * r, poly(EXP, COUNT(EXP), r), vfma(r, r_low, r_low));
     vec hi = one_r + rest;
@@ -166,7 +169,7 @@ INLINE vec exp_negative(vec a)
 INLINE vec exp_near(vec a)
 {
     a = -a;
-    exps_reduced(&a, vset(ROUNDER + (T)EXPONENT_BIAS), 1);
+    exps_reduced(&a, vset(UNIT_ROUNDER), 1);
     return a;
 }
 
@@ -207,10 +210,31 @@ INLINE vec log1p_pair(vec v, vec low, vec *lost)
 {
     const vec one = vset(1);
     vec u = one + v, back = u - one, k;
-    low = low + ((one - (u - back)) + (v - back));
+    low = low + ((one - (u - back)) + (v - back));     /* two_sum, for either type */
     vec m = vsplit(u, &k);
-    vec shrink = vpow2(vset(ROUNDER + (T)EXPONENT_BIAS) - k);   /* 2^-k */
-    return log_parts(k, m - one, low * shrink, lost);
+    return log_parts(k, m - one, low * vpow2(vset(UNIT_ROUNDER) - k), lost);
+}
+
+/* log(w + low) for finite w > 0, subnormal as well, low at most half an ulp of w.
+ * Its error is that of log1p_pair. */
+INLINE vec log_pair(vec w, vec low, vec *lost)
+{
+    const vec lift = vset(IS_DOUBLE ? 0x1p64f : 0x1p32f);
+    mask tiny = vless(w, vset(TINY));
+    vec k, m = vsplit(vselect(tiny, w * lift, w), &k);
+    low = low * vpow2(vset(UNIT_ROUNDER) - k);
+    return log_parts(vselect(tiny, k - vset(IS_DOUBLE ? 64 : 32), k), m - vset(1), low, lost);
+}
+
+/* The larger of sigmoid(x) and 1 - sigmoid(x), and the smaller, where e = e^-|x|. */
+INLINE vec larger_share(vec e) { return vset(1) / (vset(1) + e); }
+INLINE vec smaller_share(vec e) { return e / (vset(1) + e); }
+
+/* sigmoid(x), with one division. */
+INLINE vec sigmoid_of(vec x)
+{
+    vec e = exp_negative(vabs(x));
+    return vselect(vless(x, vset(0)), e, vset(1)) / (vset(1) + e);
 }
 
 /* tanh(x) = sign(x) m / (m + 2), m = e^(2|x|) - 1 = 2^n s + (2^n - 1) where e^r = 1 + s: nothing
@@ -219,11 +243,10 @@ INLINE vec log1p_pair(vec v, vec low, vec *lost)
  * Largest error, double: 2.862 ulp at 0x1.000f9ed1c1a33p-5 */
 INLINE vec tanh_lanes(vec x)
 {
-    const vec two = vset(2), bias = vset(ROUNDER + (T)EXPONENT_BIAS);
-    vec y = two * vmin(vabs(x), vset(24));
-    vec t = vfma(y, vset(LOG2E), bias), n = t - bias;
-    vec exact = vfma(n, vset(-LN2_HI), y), low = n * vset(-LN2_LO), r = exact + low;
-    vec s = exact + vfma(r * r, poly(EXP, COUNT(EXP), r), low), power = vpow2(t);
+    const vec two = vset(2);
+    struct exp_parts e = exp_begin(two * vmin(vabs(x), vset(24)), vset(UNIT_ROUNDER));
+    vec r = e.exact + e.low, power = vpow2(e.power);
+    vec s = e.exact + vfma(r * r, poly(EXP, COUNT(EXP), r), e.low);
     vec m = vfma(power, s, power - vset(1));
     vec value = vsigned(m / (m + two), x);
     return vselect(vequal(x, x), value, x);

@@ -2,11 +2,11 @@
  *
  * a) A sum has WIDE lanes (one for each element of 64 bytes), whatever the register: element j
  *    belongs to lane j mod WIDE.
- * b) Terms lie between 0 and `base`, a power of two that the largest term reaches but for a factor
- *    of four. A lane starts at `base`, so it is never less than what is added to it, and what
- *    rounding cuts off, term - ((sum + term) - sum), is exact (Dekker's fast two-sum). It is added
- *    up apart. Four additions in T thus carry twice the digits of T: 300,000 equal terms do not
- *    drift, and a single term that outweighs the others keeps its last digit, which the loss needs.
+ * b) Terms lie between 0 and `base`, a power of two with base / 4 <= largest term <= base. A lane
+ *    starts at `base`, so it is never less than what is added to it, and what rounding cuts off,
+ *    term - ((sum + term) - sum), is exact (Dekker's fast two-sum). It is added up apart. Four
+ *    additions in T thus carry twice the digits of T: 300,000 equal terms do not drift, and a
+ *    single term that outweighs the others keeps its last digit, which the loss needs.
  * c) Lanes are added in halves: i with i + WIDE/2, and so on, in double.
  */
 struct accumulator {
@@ -164,8 +164,8 @@ INLINE void totals_add_all(struct totals *sum, const T *x, size_t n)
         for (int p = 0; p < HALVES * PARTS; p++)
             totals_add_piece(sum, p, vload_wide(x + i + p * LANES_f64) * shrink);
     for (int h = 0; i < n && h < HALVES; h++) {
-        size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
-        totals_add(sum, h, vload_part(x + at, left, vset(0)) * vset(SUM_SCALE));
+        size_t index = i + (size_t)(h * LANES), left = index < n ? n - index : 0;
+        totals_add(sum, h, vload_part(x + index, left, vset(0)) * vset(SUM_SCALE));
     }
 }
 

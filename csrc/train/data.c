@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/dtype.h"
+
 static const uint64_t GOLDEN = 0x9e3779b97f4a7c15u;
 
 uint64_t random_mix(uint64_t x)
@@ -49,18 +51,7 @@ static void shuffle_rows(size_t *rows, size_t n, uint64_t *state)
 
 int64_t train_label(const struct train_data *data, size_t row)
 {
-    const char *p = data->target;
-    switch (data->target_dtype) {
-    case CROSSENT_I8: return ((const int8_t *)p)[row];
-    case CROSSENT_U8: return ((const uint8_t *)p)[row];
-    case CROSSENT_I16: return ((const int16_t *)p)[row];
-    case CROSSENT_U16: return ((const uint16_t *)p)[row];
-    case CROSSENT_I32: return ((const int32_t *)p)[row];
-    case CROSSENT_U32: return ((const uint32_t *)p)[row];
-    case CROSSENT_I64: return ((const int64_t *)p)[row];
-    case CROSSENT_U64: return (int64_t)((const uint64_t *)p)[row];
-    default: return -1;
-    }
+    return read_label(data->target + row * dtype_size(data->target_dtype), data->target_dtype);
 }
 
 /* How many rows each class has; out of range labels belong to none. */
@@ -213,20 +204,10 @@ void take_rows(const struct train_data *data, const size_t *order, size_t n, siz
     }
 }
 
-static size_t integer_size(enum crossent_dtype dtype)
-{
-    switch (dtype) {
-    case CROSSENT_I8: case CROSSENT_U8: return 1;
-    case CROSSENT_I16: case CROSSENT_U16: return 2;
-    case CROSSENT_F32: case CROSSENT_I32: case CROSSENT_U32: return 4;
-    default: return 8;
-    }
-}
-
 size_t target_bytes(const struct train_data *data)
 {
     size_t columns = data->target_columns ? data->target_columns : 1;
-    return columns * integer_size(data->target_dtype);
+    return columns * dtype_size(data->target_dtype);
 }
 
 void take_targets(const struct train_data *data, const size_t *order, size_t n, char *to)

@@ -3,13 +3,6 @@
  * gelu is the form with tanh (Hendrycks and Gimpel, 2016), x sigmoid(2 u) with
  * u = sqrt(2/pi) (x + 0.044715 x^3): within 5e-4 of x Phi(x), and smooth to the last digit.
  */
-static inline vec sigmoid_of(vec x)
-{
-    const vec one = vset(1);
-    vec e = exp_negative(vabs(x));
-    return vselect(vless(x, vset(0)), e, one) / (one + e);
-}
-
 /* sqrt(2/pi), and 0.044715 times it. */
 #define GELU_1 ((T)0x1.9884533d43651p-1)
 #define GELU_3 ((T)0x1.2444f2a4d8b4bp-5)

@@ -26,11 +26,11 @@ struct outcome {
 
 INLINE void from_logit(vec x, struct outcome *o)
 {
-    const vec zero = vset(0), one = vset(1), most = vset(0x1p100);
+    const vec zero = vset(0), most = vset(0x1p100);
     vec low, e = exp_pair(zero - vabs(x), exp_range(zero), &low) * vset(UNSCALE);
-    vec lost, l = log1p_pair(e, low * vset(UNSCALE), &lost), whole = one + e;
+    vec lost, l = log1p_pair(e, low * vset(UNSCALE), &lost);
     mask negative = vless(x, zero);
-    vec larger = one / whole, smaller = e / whole;
+    vec larger = larger_share(e), smaller = smaller_share(e);
     o->p = o->dv = vselect(negative, smaller, larger);
     o->du = vselect(negative, larger, smaller);
     o->u = two_sum(vmax(zero - x, zero), l, &o->u_low);
@@ -42,14 +42,11 @@ INLINE void from_logit(vec x, struct outcome *o)
 }
 
 /* -log(w + low), 0 <= w <= 1, low at most half an ulp of w; inf for 0. */
-INLINE vec minus_log(vec w, vec low, vec *rest)
+INLINE vec minus_log(vec w, vec low, vec *minus_low)
 {
-    const vec zero = vset(0), lift = vset(0x1p64);
-    mask tiny = vless(w, vset(TINY));
-    vec k, m = vsplit(vselect(tiny, w * lift, w), &k);
-    low = low * vpow2(vset(ROUNDER + (T)EXPONENT_BIAS) - k);   /* 2^-k */
-    vec lost, log = log_parts(vselect(tiny, k - vset(64), k), m - vset(1), low, &lost);
-    *rest = zero - lost;
+    const vec zero = vset(0);
+    vec lost, log = log_pair(w, low, &lost);
+    *minus_low = zero - lost;
     return vselect(vequal(w, zero), vset(INFINITY), zero - log);
 }
 

@@ -40,8 +40,9 @@ static struct pair pair_sum(const double *x, size_t n)
     totals_clear(&sum);
     for (size_t i = 0; i < n; i += WIDE)
         for (int h = 0; h < HALVES; h++) {
-            size_t at = i + (size_t)(h * LANES), left = at < n ? n - at : 0;
-            totals_add(&sum, h, left >= LANES ? vload(x + at) : vload_part(x + at, left, vset(0)));
+            size_t index = i + (size_t)(h * LANES), left = index < n ? n - index : 0;
+            totals_add(&sum, h, left >= LANES ? vload(x + index)
+                                              : vload_part(x + index, left, vset(0)));
         }
     for (int h = 0; h < HALVES; h++) {
         vstore(hi + h * LANES, sum.hi[h]);

@@ -37,12 +37,12 @@ sigmoid_wides(const T *x, const T *target, T *loss, T *grad, size_t n, vec coeff
 {
     const vec none = vset(-(T)INFINITY), zero = vset(0);
     for (int h = 0; h < HALVES; h++) {
-        size_t at[4], left[4];
+        size_t index[4], left[4];
         vec v[4], t[4], value[4], slope[4];
         for (int i = 0; i < 4; i++) {
-            at[i] = (size_t)(i * WIDE + h * LANES), left[i] = at[i] < n ? n - at[i] : 0;
-            v[i] = whole ? vload(x + at[i]) : vload_part(x + at[i], left[i], none);
-            t[i] = whole ? vload(target + at[i]) : vload_part(target + at[i], left[i], zero);
+            index[i] = (size_t)(i * WIDE + h * LANES), left[i] = index[i] < n ? n - index[i] : 0;
+            v[i] = whole ? vload(x + index[i]) : vload_part(x + index[i], left[i], none);
+            t[i] = whole ? vload(target + index[i]) : vload_part(target + index[i], left[i], zero);
         }
         /* Where the sum is small no |x| is large, and none is NaN. */
         vec sizes = (vabs(v[0]) + vabs(v[1])) + (vabs(v[2]) + vabs(v[3]));
@@ -54,14 +54,14 @@ sigmoid_wides(const T *x, const T *target, T *loss, T *grad, size_t n, vec coeff
             totals_add(sum, h, value[i]);
         for (int i = 0; loss && i < 4; i++)
             if (whole)
-                vstore(loss + at[i], value[i]);
+                vstore(loss + index[i], value[i]);
             else
-                vstore_part(loss + at[i], left[i], value[i]);
+                vstore_part(loss + index[i], left[i], value[i]);
         for (int i = 0; grad && i < 4; i++)
             if (whole)
-                vstore(grad + at[i], slope[i] * coefficient);
+                vstore(grad + index[i], slope[i] * coefficient);
             else
-                vstore_part(grad + at[i], left[i], slope[i] * coefficient);
+                vstore_part(grad + index[i], left[i], slope[i] * coefficient);
     }
 }
 
@@ -87,11 +87,10 @@ static double sigmoid_losses(const void *x_, const void *target_, void *loss_, v
 INLINE vec
 function_lanes(vec x, const enum crossent_elementwise function)
 {
-    const vec zero = vset(0), one = vset(1);
-    vec e = exp_negative(vabs(x));
+    const vec zero = vset(0);
     if (function == CROSSENT_SIGMOID)
-        return vselect(vless(x, zero), e, one) / (one + e);
-    vec l = log1p_unit(e);
+        return sigmoid_of(x);
+    vec l = log1p_unit(exp_negative(vabs(x)));
     if (function == CROSSENT_SOFTPLUS)
         return l + vmax(x, zero);
     return zero - (l + vmax(zero - x, zero));

@@ -1,14 +1,6 @@
 /* The coefficients of rows of labels, or of soft targets that lie as they are, under the options
  * that act on whole rows: the formulas of softmax/options.c, LANES rows at a time, in double.
  */
-/* pair_product of pairs.h. */
-INLINE vec finite_times(vec a, vec a_low, vec b, vec b_low, vec *low)
-{
-    vec p = pair_times(a, a_low, b, b_low, low);
-    *low = vselect(vless(vabs(p), vset(INFINITY)), *low, vset(0));
-    return p;
-}
-
 /* The row's loss before weights: logsumexp(x) - x_anchor, or that of another target. */
 INLINE vec own_loss(const struct crossent_softmax *call, const struct rows *rows, size_t r,
                     size_t n, vec *low)

@@ -11,28 +11,11 @@
  */
 static const double FAR = 700;
 
-/* (a + a_low) / d corrected by one residual; inverse = 1 / d, d_low a correction to d. */
-static inline vec quotient(vec a, vec a_low, vec d, vec d_low, vec inverse, vec *low)
-{
-    vec q = a * inverse;
-    vec rest = vfma(vset(0) - q, d, a) + vfma(vset(0) - q, d_low, a_low);
-    *low = rest * inverse;
-    return q;
-}
-
 /* p_k, which near 1 is best known by what is left. */
 INLINE void store_shares(struct rows *rows, size_t r, vec rest, vec p)
 {
     vstore(rows->rest + r, rest);
     vstore(rows->anchor_p + r, vselect(vless(rest, vset(0.5)), vset(1) - rest, p));
-}
-
-/* a b, and what rounding cuts off it. */
-static inline vec pair_times(vec a, vec a_low, vec b, vec b_low, vec *low)
-{
-    vec p = a * b;
-    *low = vfma(a, b, vset(0) - p) + (a * b_low + a_low * b);
-    return p;
 }
 
 /* Where smoothing gives every class `share`, and `kept` more to the label k, with m a maximum:
@@ -104,9 +87,9 @@ INLINE vec short_poly(const float *c, int n, vec x)
 INLINE vec exp_single(vec x, struct exp_scale scale)
 {
     x = vmax(scale.low, x);
-    vec t = vfma(x, vset(LOG2E), scale.rounder), n = t - scale.rounder;
-    vec r = vfma(n, vset(-LN2_HI), x), p = short_poly(EXP_f32, COUNT(EXP_f32), r);
-    return vfma(vfma(p, r, vset(1)), r, vset(1)) * vpow2(t);
+    struct exp_parts e = exp_begin(x, scale.rounder);
+    vec p = short_poly(EXP_f32, COUNT(EXP_f32), e.exact);
+    return vfma(vfma(p, e.exact, vset(1)), e.exact, vset(1)) * vpow2(e.power);
 }
 
 INLINE vec log1p_single(vec v)
@@ -256,7 +239,6 @@ static double log_one(double x)
 {
     if (!(x > 0) || x == INFINITY)
         return x == 0 ? -INFINITY : x > 0 ? x : NAN;
-    const double raise = x < 0x1p-1022 ? 54 : 0;     /* vsplit takes normal numbers */
-    vec lost, k, m = vsplit(vset(x * (raise != 0 ? 0x1p54 : 1)), &k);
-    return vtop(log_parts(k - vset(raise), m - vset(1), vset(0), &lost));
+    vec low;
+    return vtop(log_pair(vset(x), vset(0), &low));
 }
