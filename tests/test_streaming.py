@@ -150,6 +150,25 @@ MISTAKES = {
         ValueError,
         "expected 0 <= correct <= count, 1",
     ),
+    "masked losses": (
+        lambda t: t.update_from(np.ma.array([1.0])),
+        TypeError,
+        "losses is a masked array",
+    ),
+    "masked weights": (
+        lambda t: t.update_from([1.0], np.ma.array([1.0])),
+        TypeError,
+        "weights is a masked array",
+    ),
+    "masked answers": (
+        lambda t: t.update_from([1.0], correct=np.ma.array([True])),
+        TypeError,
+        "correct is a masked array",
+    ),
+    "masked sum": (lambda t: t.update(np.ma.masked, 1), TypeError, "loss_sum is a masked array"),
+    "text": (lambda t: t.update("x", 1), TypeError, "loss_sum is a str; expected one number"),
+    "losses as sum": (lambda t: t.update([1.0, 2.0], 1), TypeError, "update_from takes the losses"),
+    "text as losses": (lambda t: t.update_from(["x"]), TypeError, "losses has dtype <U1; expected"),
     "merge": (lambda t: t.merge(1.0), TypeError, "other is a float; expected a LossAccumulator"),
 }
 
@@ -163,6 +182,61 @@ def test_mistakes_leave_an_accumulator_alone(mistake):
         call(total)
     assert message in str(caught.value)
     assert total == before
+
+
+def test_losses_of_ignored_rows_are_noticed(rng):
+    z, y = rng.standard_normal((20, 4)), rng.integers(0, 4, 20)
+    y[[3, 7]] = -100
+    losses = crossent.softmax_cross_entropy(z, y, ignore_index=-100, reduction="none")
+    total = crossent.LossAccumulator()
+    with pytest.warns(RuntimeWarning, match=r"2 of 20 losses are exactly 0.*weights=\(target != "):
+        total.update_from(losses)
+    right = crossent.LossAccumulator().update_from(losses, y != -100)
+    want = crossent.softmax_cross_entropy(z, y, ignore_index=-100)
+    assert right.mean == pytest.approx(want, rel=1e-15)
+    assert right.count == 18
+    assert crossent.LossAccumulator().update_from(losses, validate=False) == total
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int8, ">f8"])
+def test_losses_of_any_type_and_layout(kind, rng):
+    losses = (10 * rng.random((300, 700)) + 1).astype(kind)
+    weights, correct = rng.random(losses.shape).astype(np.float32), losses > 5
+    want = crossent.LossAccumulator()
+    want.update_from(losses.astype(float), weights.astype(float), correct=correct)
+    for change in (
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+        np.ascontiguousarray,
+    ):
+        found = crossent.LossAccumulator().update_from(
+            change(losses), change(weights), correct=change(correct)
+        )
+        assert found == want
+    weights[299, 650] = -1
+    with pytest.raises(ValueError, match=r"weights\[299, 650\] is -1.0; expected finite"):
+        want.update_from(losses, weights)
+
+
+def test_bfloat16_losses(rng):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    losses = (rng.random(1000) + 1).astype(ml_dtypes.bfloat16)
+    found = crossent.LossAccumulator().update_from(losses)
+    assert found == crossent.LossAccumulator().update_from(losses.astype(float))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_memory_of_an_update_does_not_grow_with_the_losses(kind):
+    import tracemalloc
+
+    losses, weights = np.ones(2_000_000, kind), np.ones(2_000_000, kind)
+    total = crossent.LossAccumulator()
+    tracemalloc.start()
+    total.update_from(losses, weights, correct=losses)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < losses.nbytes
+    assert (total.mean, total.count, total.correct) == (1.0, 2_000_000, 2_000_000)
 
 
 # ---- log-sum-exp of slices --------------------------------------------------------------------
@@ -268,3 +342,5 @@ def test_mistakes_with_states(rng):
         a.merge(b)
     with pytest.raises(TypeError, match="other is a int; expected a LogSumExpState"):
         a.merge(1)
+    with pytest.raises(TypeError, match=r"x is a masked array.*x.filled\(...\)"):
+        crossent.LogSumExpState.from_logits(np.ma.zeros((2, 2)))

@@ -25,6 +25,7 @@ def one_of(name, value, names):
 def number(name, value, low=-math.inf, high=math.inf, *, above=False):
     """A real number from `low` to `high`, as a float; larger than `low` where `above` says so.
     Finite, whatever the bounds."""
+    refuse_masked(name, value)
     try:
         x = None if isinstance(value, (str, bytes)) else float(value)
     except (TypeError, ValueError):
@@ -80,8 +81,20 @@ def threads(name, value):
 # ---------------------------------------------------------------- arrays
 
 
+_MASKED = np.ma.MaskedArray
+
+
+def refuse_masked(name, value):
+    """Refuses masked arrays, also in a list or tuple: NumPy would drop the mask in silence."""
+    if isinstance(value, _MASKED) or (
+        isinstance(value, (list, tuple)) and any(isinstance(part, _MASKED) for part in value)
+    ):
+        raise _errors.masked(name)
+
+
 def array(name, value):
-    """`value` as an array; nested lists of different lengths are none."""
+    """`value` as an array; nested lists of different lengths are none, nor are masked arrays."""
+    refuse_masked(name, value)
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -114,7 +127,7 @@ def floating(name, value):
 
 def broadcast(name, value, shape, expected):
     """Real numbers as float64, broadcast to `shape`; not copied where they are that already."""
-    found = np.asarray(value)
+    found = array(name, value)
     if found.dtype.kind not in "iubf":
         raise TypeError(f"{name} has dtype {found.dtype}; expected real numbers")
     found = found.astype(np.float64, copy=False)
@@ -168,6 +181,7 @@ def class_numbers(name, value):
     """One number >= 0 for each class, or one for all, copied as float64; None stays None."""
     if value is None:
         return None
+    refuse_masked(name, value)
     try:
         found = np.array(value, dtype=np.float64, order="C")
     except (TypeError, ValueError):
@@ -190,7 +204,7 @@ def per_class(name, found, classes):
 
 def class_mask(name, value, shape, axis):
     """1 where a class takes part, for every row: from one row, or broadcast to the logits."""
-    found = np.asarray(value)
+    found = array(name, value)
     if found.dtype.kind != "b":
         raise TypeError(f"{name} has dtype {found.dtype}; expected bool, True for classes kept")
     if found.ndim == 1 and len(found) == shape[axis]:
@@ -211,7 +225,7 @@ def ignored(name, value):
     """The labels to leave out as an array of int64, or None."""
     if value is None:
         return None
-    found = np.atleast_1d(np.asarray(value))
+    found = np.atleast_1d(array(name, value))
     if found.dtype.kind not in "iu" or found.ndim != 1:
         raise TypeError(f"{name} is {value!r}; expected an integer or several")
     return np.array(found, dtype=np.int64, order="C")

@@ -37,7 +37,24 @@ def have(name):
     return f"{name} {'have' if name.endswith('s') else 'has'}"
 
 
+def masked(name):
+    return TypeError(
+        f"{name} is a masked array, whose mask would be lost; expected a plain array: "
+        f"{name}.filled(...), and sample_weight=~np.ma.getmaskarray({name}) leaves masked rows out"
+    )
+
+
 # ---------------------------------------------------------------- options
+
+
+def meant_option(option, owner, known, meanings):
+    """An option that `owner` does not have; `meanings` tells what names of other libraries mean
+    here, else the likeliest of `known` is named."""
+    hint = meanings.get(option)
+    if hint is None:
+        close = get_close_matches(option, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+    return TypeError(f"{option!r} is not an option of {owner}; {hint}")
 
 
 def unknown_option(option, owner, known, of_calls=()):
@@ -56,6 +73,14 @@ def unknown_option(option, owner, known, of_calls=()):
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return TypeError(
         f"{option!r} is not an option of {owner}{hint}; expected one of {', '.join(sorted(known))}"
+    )
+
+
+def missing_package(package, wanted_by, extra):
+    """An optional package that is not installed; pip installs it as `extra`."""
+    return ModuleNotFoundError(
+        f"{wanted_by} needs {package}, which is not installed: pip install 'crossent[{extra}]'",
+        name=package,
     )
 
 

@@ -1,6 +1,7 @@
 """Results that come in pieces: losses of mini-batches, logits of slices of the classes."""
 
 import math
+import warnings
 
 import numpy as np
 
@@ -23,14 +24,35 @@ def _quotient(a, b):
         return math.inf if a > 0 else -math.inf
 
 
-def _like(losses, name, value, dtype):
-    """A contiguous array of the losses' shape, or None."""
-    if value is None:
-        return None
-    array = np.require(value, dtype, ["C", "A"])
-    if array.shape != losses.shape:
-        raise ValueError(f"{name} has shape {array.shape}; expected that of losses, {losses.shape}")
+_TOGETHER = 1 << 16  # rows whose numbers become doubles together
+
+
+def _numbers(name, value, shape=None):
+    """Real numbers, of any dtype, of the shape of the losses."""
+    array = _check.array(name, value)
+    if array.dtype.kind not in "iubf" and array.dtype.name != "bfloat16":
+        raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; expected that of losses, {shape}")
     return array
+
+
+def _parts(arrays, dtypes):
+    """Arrays of one shape, None among them, in flat contiguous pieces of those dtypes: only a
+    piece of each is ever copied. The pieces are overwritten when the next come."""
+    given = [array for array in arrays if array is not None]
+    pieces = np.nditer(
+        given,
+        ["external_loop", "buffered", "zerosize_ok"],
+        [["readonly", "contig", "aligned"]] * len(given),
+        [dtype for array, dtype in zip(arrays, dtypes, strict=True) if array is not None],
+        order="C",
+        casting="unsafe",
+        buffersize=_TOGETHER,
+    )
+    for found in pieces:
+        found = iter(found if isinstance(found, tuple) else (found,))
+        yield [None if array is None else next(found) for array in arrays]
 
 
 class LossAccumulator:
@@ -50,6 +72,7 @@ class LossAccumulator:
     """
 
     __slots__ = ("_correct", "_count", "_not_finite", "_sum", "_weight")
+    _SUMS = ("_sum", "_weight", "_not_finite", "_count", "_correct")  # as the core returns them
 
     def __init__(self):
         self._sum = self._weight = 0  # whole numbers of 2^-_UNIT
@@ -78,7 +101,15 @@ class LossAccumulator:
         ValueError
             If `weight` is negative or not finite, or `correct` is not in [0, count].
         """
-        loss_sum, weight = float(loss_sum), _check.number("weight", weight, 0)
+        weight = _check.number("weight", weight, 0)
+        _check.refuse_masked("loss_sum", loss_sum)
+        try:
+            loss_sum = float(loss_sum)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"loss_sum is a {type(loss_sum).__name__}; expected one number (update_from takes "
+                "the losses of rows)"
+            ) from None
         count, correct = _check.whole("count", count, 0), _check.whole("correct", correct, 0)
         if correct > count:
             raise ValueError(f"correct is {correct}; expected 0 <= correct <= count, {count}")
@@ -91,7 +122,7 @@ class LossAccumulator:
         self._correct += correct
         return self
 
-    def update_from(self, losses, weights=None, *, correct=None):
+    def update_from(self, losses, weights=None, *, correct=None, validate=True):
         """Adds the rows of a mini-batch; returns the accumulator.
 
         Parameters
@@ -99,31 +130,57 @@ class LossAccumulator:
         losses : array_like
             Weighted row losses, as ``reduction="none"`` gives them.
         weights : array_like of the same shape, optional
-            Weights that the losses were multiplied with, default 1. Rows of weight 0 took no part.
+            Weights that the losses were multiplied with, default 1. Rows of weight 0 took no part:
+            for `ignore_index` pass ``weights=target != ignore_index``.
         correct : array_like of bool and the same shape, optional
             Which predictions were right, as ``return_aux="correct"`` gives it.
+        validate : bool, default True
+            Warn where there are no weights, and losses of exactly 0, as ignored rows have.
 
         Returns
         -------
         LossAccumulator
-            This one.
+            This one; after an error it is as it was.
 
         Raises
         ------
         ValueError
             If the shapes differ, or a weight is negative or not finite.
+
+        Warns
+        -----
+        RuntimeWarning
+            If rows seem to be ignored, which would count here.
         """
-        losses = np.require(losses, np.float64, ["C", "A"])
-        found = _core._tally(
-            losses,
-            _like(losses, "weights", weights, np.float64),
-            _like(losses, "correct", correct, bool),
-        )
-        for name, value in zip(
-            ("_sum", "_weight", "_not_finite", "_count", "_correct"), found, strict=True
-        ):
+        losses = _numbers("losses", losses)
+        weights = None if weights is None else _numbers("weights", weights, losses.shape)
+        correct = None if correct is None else _numbers("correct", correct, losses.shape)
+        total, nothing = LossAccumulator(), 0
+        for part in _parts((losses, weights, correct), (np.float64, np.float64, bool)):
+            try:
+                found = _core._tally(*part)
+            except ValueError:
+                _check.refuse_negative(
+                    "weights", np.asarray(weights, float)
+                )  # names the place in the whole
+                raise
+            total._add(found)
+            if validate and weights is None:
+                nothing += len(part[0]) - np.count_nonzero(part[0])
+        if nothing:
+            warnings.warn(
+                f"{nothing} of {losses.size} losses are exactly 0, as those of ignored rows are, "
+                "and count with weight 1; weights=(target != ignore_index) leaves ignored rows "
+                "out, validate=False counts them",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return self.merge(total)
+
+    def _add(self, found):
+        """Adds sums in the order of `_SUMS`."""
+        for name, value in zip(self._SUMS, found, strict=True):
             setattr(self, name, getattr(self, name) + value)
-        return self
 
     def merge(self, other):
         """Adds what another accumulator holds; returns this one."""
@@ -219,6 +276,7 @@ class LogSumExpState:
         -------
         LogSumExpState
         """
+        _check.refuse_masked("x", x)
         total = np.asarray(_core._logsumexp_wide(x, axis))
         return cls(_core._sums_of(total), np.asarray(x).dtype)
 
@@ -244,8 +302,8 @@ class LogSumExpState:
             raise TypeError(f"other is a {type(other).__name__}; expected a LogSumExpState")
         if other.shape != self.shape:
             raise ValueError(f"other has rows of shape {other.shape}; expected {self.shape}")
-        self._sums = _core._sums_merged(self._sums, other._sums)
-        self._dtype = np.promote_types(self._dtype, other._dtype)
+        dtype = np.promote_types(self._dtype, other._dtype)
+        self._sums, self._dtype = _core._sums_merged(self._sums, other._sums), dtype
         return self
 
     def __add__(self, other):
