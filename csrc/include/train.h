@@ -47,11 +47,15 @@ struct train_net {
     int threads;
 };
 
-/* Rows of features, in one array or in several; `begin` counts the rows before a chunk. */
+/* Rows of features, in one array or in several; `begin` counts the rows before a chunk. A chunk that
+ * `converts` has another type than the network, the other byte order (`swapped`), or numbers at any
+ * address: its rows are converted as they are gathered. */
 struct train_chunk {
     const char *data;
     ptrdiff_t stride, step;                /* bytes between rows, between features */
     size_t begin;
+    int converts, swapped;
+    enum crossent_dtype dtype;             /* where it converts */
 };
 
 struct train_data {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/dtype.h"
+#include "train/convert.h"
 
 static const uint64_t GOLDEN = 0x9e3779b97f4a7c15u;
 
@@ -191,6 +192,11 @@ void take_rows(const struct train_data *data, const size_t *order, size_t n, siz
         const struct train_chunk *chunk = chunk_of(data, order[r]);
         const char *p = chunk->data + (ptrdiff_t)(order[r] - chunk->begin) * chunk->stride;
         char *to = buffer + r * features * size;
+        if (chunk->converts) {
+            rows[r] = to;
+            convert_row(chunk, p, features, to, size == sizeof(float));
+            continue;
+        }
         if (chunk->step == (ptrdiff_t)size && !copy) {
             rows[r] = p;
             continue;

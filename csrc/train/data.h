@@ -17,7 +17,7 @@ void find_rows(const struct train_data *data, const size_t *order, size_t n, siz
                const void **rows);
 
 /* Pointers to n rows of the data; into `buffer` where they are copied: always if `copy` says so,
- * else only if their features are not adjacent. */
+ * else only if their features are not adjacent or are converted. */
 void take_rows(const struct train_data *data, const size_t *order, size_t n, size_t features,
                size_t size, char *buffer, int copy, const void **rows);
 

@@ -169,6 +169,10 @@ cdef class _Loop:
             self.chunks[i].stride = cnp.PyArray_STRIDE(array, 0)
             self.chunks[i].step = cnp.PyArray_STRIDE(array, 1)
             self.chunks[i].begin = begin
+            self.chunks[i].dtype = dtype_of(array)
+            self.chunks[i].swapped = not cnp.PyArray_ISNOTSWAPPED(array)
+            self.chunks[i].converts = (self.chunks[i].dtype != self.run.net.dtype
+                                       or not cnp.PyArray_ISBEHAVED_RO(array))
             begin += cnp.PyArray_DIM(array, 0)
         self.run.data.rows = begin
         self.run.data.chunks = len(chunks)
@@ -283,7 +287,8 @@ cdef class _Loop:
             from ..train.history import training_stopped
             raise training_stopped(
                 self.held["names"][0], self.run.fault_row if status == TRAIN_BAD_ROW else None,
-                "gradient" if status == TRAIN_BAD_GRADIENT else "loss", self.run.step + 1)
+                "gradient" if status == TRAIN_BAD_GRADIENT else "loss", self.run.step + 1,
+                "float64" if self.run.net.dtype == CROSSENT_F64 else "float32")
         if status == CROSSENT_OK:
             return 0
         found = _errors.Found(target=self.held["names"][1], labels=self.target,

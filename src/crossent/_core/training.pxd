@@ -62,6 +62,8 @@ cdef extern from "train.h" nogil:
         const char *data
         ptrdiff_t stride, step
         size_t begin
+        int converts, swapped
+        crossent_dtype dtype
 
     struct train_data:
         size_t rows, chunks
