@@ -52,14 +52,14 @@ TYPES = {
     "activation": "str | Sequence[str]", "dropout": "float | Sequence[float]",
     "output": 'Literal["softmax", "sigmoid"] | None', "sizes": "Sequence[int]",
     "dtype": "npt.DTypeLike", "seed": "int", "create.seed": "int | np.random.Generator | None",
-    "X": f"{ARRAY} | Sequence[{ARRAY}]", "y": "npt.ArrayLike",
+    "X": "npt.ArrayLike | Sequence[npt.ArrayLike]", "validate": "bool", "y": "npt.ArrayLike",
     "loss": "SoftmaxCrossEntropy | SigmoidCrossEntropy | None",
     "optimizer": "SGD | Adam | None", "batch_size": "int", "epochs": "int", "shuffle": "bool",
     "drop_last": "bool", "fit.accumulate": "int", "partial_fit.accumulate": "int",
     "class_weight": 'npt.ArrayLike | dict[int, float] | Literal["balanced"] | None',
     "sampling": 'Literal["all", "over", "under", "balanced"]',
-    "validation": "tuple[Any, ...] | None", "patience": "int | None", "min_delta": "float",
-    "threads": "int | None", "progress": "bool",
+    "validation": "tuple[Any, ...] | float | None", "patience": "int | None", "min_delta": "float",
+    "threads": "int | None", "progress": "bool", "verbose": "bool",
     "callback": "Callable[[Network, History], Any] | None",
     "path": "str | os.PathLike[str]", "axes": "Any",
     "lr": "float", "l2": "float", "l1": "float", "clip": "float | None",
@@ -104,6 +104,7 @@ RESULTS = {
     "Network.predict": ARRAY, "Network.evaluate": "tuple[float, float]",
     "Network.backward": f"tuple[float, list[tuple[{ARRAY}, {ARRAY} | None]]]",
     "Network.fit": "History", "Network.partial_fit": "History", "Network.save": "None",
+    "Network.summary": "None",
     "History.plot": "Any", "SGD.moments": "int",
     "fit": SELF, "partial_fit": SELF, "decision_function": ARRAY, "predict_proba": ARRAY,
     "predict_log_proba": ARRAY, "predict": ARRAY, "coef_": ARRAY, "intercept_": ARRAY,
@@ -232,7 +233,11 @@ def python_class(cls):
         if c.__module__.startswith("crossent"):
             found.update(vars(c))
     if dataclasses.is_dataclass(cls):
+        named = False
         for field in dataclasses.fields(cls):
+            if field.kw_only and not named:
+                named = True
+                text += "    _: KW_ONLY\n"
             found.pop(field.name, None)
             default = " = ..." if field.default is not dataclasses.MISSING or (
                 field.default_factory is not dataclasses.MISSING) else ""  # fmt: skip
@@ -300,7 +305,7 @@ def stubs():
     for path, module, more in (
         ("__init__.pyi", "crossent", "\nfrom . import sklearn as sklearn, train as train\n"
          "\n__version__: str\n"),
-        ("train/__init__.pyi", "crossent.train", "from dataclasses import dataclass\n\n"
+        ("train/__init__.pyi", "crossent.train", "from dataclasses import KW_ONLY, dataclass\n\n"
          "from .. import SigmoidCrossEntropy, SoftmaxCrossEntropy\n"),
         ("sklearn.pyi", "crossent.sklearn", "\nfrom sklearn.base import BaseEstimator, "
          "ClassifierMixin\n\nfrom .train import SGD, Adam, History, Network\n"),

@@ -1,17 +1,25 @@
 """scikit-learn estimators over the compiled loop of `crossent.train`."""
 
-import numbers
+from contextlib import contextmanager
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from . import _core
+from . import _check, _core, _errors
 from .train import Adam, Constant, Cosine, Network
+from .train.fit import BALANCED
+from .train.options import by_name
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_sample_weight
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ModuleNotFoundError as _missing:
+    if (_missing.name or "").partition(".")[0] != "sklearn":
+        raise
+    raise _errors.missing_package("scikit-learn", __name__, "sklearn") from None
 
 __all__ = ["MLPClassifier", "SoftmaxClassifier"]
 
@@ -20,14 +28,36 @@ __all__ = ["MLPClassifier", "SoftmaxClassifier"]
 AUTO_STEPS, LEAST_AUTO_BATCH, LARGEST_AUTO_BATCH = 20, 32, 256
 
 
+_RATE = "the learning rate belongs to the optimiser: optimizer=Adam(0.01)"
+_PENALTY = "penalties belong to the optimiser: optimizer=Adam(0.01, l2=...)"
+_MEANINGS = {
+    "lr": _RATE,
+    "learning_rate": _RATE,
+    "learning_rate_init": _RATE,
+    "solver": "optimizer takes SGD(...), Adam(...) or AdamW(...)",
+    "alpha": _PENALTY,
+    "C": _PENALTY,
+    "penalty": _PENALTY,
+    "l2": _PENALTY,
+    "max_iter": "did you mean 'epochs'?",
+    "n_iter_no_change": "did you mean 'patience'?",
+    "class_weights": "did you mean 'class_weight'?",
+    "weights": "did you mean 'sample_weight'?",
+    "seed": "did you mean 'random_state'?",
+    "n_jobs": "did you mean 'threads'?",
+    "hidden_layers": "did you mean 'hidden_layer_sizes'?",
+}
+
+
 class _Classifier(ClassifierMixin, BaseEstimator):
     """What both estimators share; the subclasses name their hidden layers."""
 
     def _hidden(self):
         raise NotImplementedError
 
+    @by_name(_MEANINGS)
     def fit(self, X, y, sample_weight=None):
-        """Trains from new parameters.
+        """Trains from new parameters. After an error the estimator is as it was.
 
         Parameters
         ----------
@@ -36,87 +66,185 @@ class _Classifier(ClassifierMixin, BaseEstimator):
         y : array (rows,)
             Class labels of any kind.
         sample_weight : array (rows,), optional
+            Numbers >= 0; only their ratios matter.
 
         Returns
         -------
         self
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(y)
-        self.classes_, target = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y has 1 class, {self.classes_[0]}; expected at least two")
-        weight = self._weights(X, y, sample_weight)
-        random = check_random_state(self.random_state)
-        self.network_ = self._new_network(X, random)
-        validation = None
-        if self.early_stopping:
-            X, Xv, target, tv, *weights = train_test_split(
-                *([X, target] if weight is None else [X, target, weight]),
-                test_size=self.validation_fraction,
-                random_state=random,
-                stratify=target,
+        with self._as_it_was_after_errors():
+            X, y = self._data(X, y, reset=True)
+            self.classes_, target = np.unique(y, return_inverse=True)
+            if len(self.classes_) < 2:
+                raise ValueError(f"y has 1 class, {self.classes_[0]}; expected at least two")
+            weight = self._weights(y, target, sample_weight)
+            if weight is not None and weight.any():
+                # Of mean 1: the gradient of a step, which divides by its rows, is then that of the
+                # whole weighted mean in expectation, whichever rows it has.
+                weight = weight / weight.mean()
+            random = check_random_state(self.random_state)
+            network = self._new_network(X, random)
+            rows, validation = (X, target, weight), None
+            if self.early_stopping:
+                rows, validation = self._keep_rows_aside(*rows, random)
+            self.history_ = network.fit(
+                *rows[:2],
+                epochs=self.epochs,
+                validation=validation,
+                patience=self.patience if self.early_stopping else None,
+                sample_weight=rows[2],
+                progress=bool(self.verbose),
+                callback=self.callback,
+                **self._options(len(rows[0]), random, Cosine()),
             )
-            weight, validation = (weights[0] if weights else None), (Xv, tv, *weights[1:])
-        self.history_ = self.network_.fit(
-            X,
-            target,
-            epochs=self.epochs,
-            validation=validation,
-            patience=self.patience if self.early_stopping else None,
-            sample_weight=weight,
-            **self._options(len(X), random, Cosine()),
-        )
+            self.network_ = network
+            self.__dict__.pop("_random", None)
         return self
 
+    @by_name(_MEANINGS)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """One more epoch, on these rows.
+        """One more epoch, on these rows. After an error the estimator is as it was.
+
+        Weights mean the same in every call, whichever rows come together: a step divides by its
+        rows, not by their weights. ``class_weight="balanced"`` is refused, as it depends on the
+        rows of all calls.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y
             As for `fit`.
         classes : array, required in the first call
             All labels that will ever come.
+        sample_weight : array (rows,), optional
+            Numbers >= 0 that multiply the losses of the rows.
 
         Returns
         -------
         self
         """
-        first = not hasattr(self, "network_")
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=first)
-        check_classification_targets(y)
-        if first:
-            if classes is None:
-                raise ValueError("classes must be passed in the first call of partial_fit")
-            self.classes_ = np.unique(classes)
-            self._random = check_random_state(self.random_state)
-            self.network_ = self._new_network(X, self._random)
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(
-                f"classes is {classes}; expected those of the first call, {self.classes_}"
+        with self._as_it_was_after_errors(getattr(self, "network_", None)):
+            first = not hasattr(self, "network_")
+            if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+                raise ValueError(BALANCED)
+            X, y = self._data(X, y, reset=first)
+            if first:
+                if classes is None:
+                    raise ValueError("classes must be passed in the first call of partial_fit")
+                self.classes_ = np.unique(_check.array("classes", classes))
+                if len(self.classes_) < 2:
+                    raise ValueError(f"classes is {classes}; expected at least two")
+                self._random = check_random_state(self.random_state)
+                self.network_ = self._new_network(X, self._random)
+            elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes is {classes}; expected those of the first call, {self.classes_}"
+                )
+            strange = np.setdiff1d(y, self.classes_)
+            if strange.size:
+                raise ValueError(
+                    f"y holds {strange[0]}; expected one of the classes {self.classes_}"
+                )
+            target = np.searchsorted(self.classes_, y)
+            random = getattr(self, "_random", None) or check_random_state(self.random_state)
+            options = self._options(len(X), random, Constant())
+            self.network_.partial_fit(
+                X, target, sample_weight=self._weights(y, target, sample_weight), **options
             )
-        strange = np.setdiff1d(y, self.classes_)
-        if strange.size:
-            raise ValueError(f"y holds {strange[0]}; expected one of the classes {self.classes_}")
-        random = getattr(self, "_random", None) or check_random_state(self.random_state)
-        self.network_.partial_fit(
-            X.astype(self.network_.dtype, copy=False),
-            np.searchsorted(self.classes_, y),
-            sample_weight=self._weights(X, y, sample_weight),
-            **self._options(len(X), random, Constant()),
-        )
         return self
 
-    def _weights(self, X, y, sample_weight):
-        """Weights of mean 1. A step divides by its rows, not by their weights: its gradient is then
-        that of the whole weighted mean in expectation, whichever rows it has."""
+    @contextmanager
+    def _as_it_was_after_errors(self, network=None):
+        """Puts back all that a call has changed if it fails: attributes, the state of random
+        numbers, and the parameters and moments of the network that it trains."""
+        attributes = dict(vars(self))
+        kept = network and network._state()
+        randoms = [
+            (random, random.get_state())
+            for random in (attributes.get("_random"), self.random_state)
+            if isinstance(random, np.random.RandomState)
+        ]
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(attributes)
+            if network:
+                network._put_back(kept)
+            for random, state in randoms:
+                random.set_state(state)
+            raise
+
+    def _data(self, X, y, reset):
+        """X and y as arrays, checked; masked arrays would lose their mask."""
+        _check.refuse_masked("X", X)
+        _check.refuse_masked("y", y)
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=reset)
+        check_classification_targets(y)
+        return X, y
+
+    def _weights(self, y, target, sample_weight):
+        """What multiplies the losses of the rows, as given, or None."""
+        by_class = self._class_weights()
         if sample_weight is None and self.class_weight is None:
             return None
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if self.class_weight is not None:
-            weight = weight * compute_sample_weight(self.class_weight, y)
-        return weight / (weight.mean() or 1.0)
+        if sample_weight is not None:
+            sample_weight = _check.array("sample_weight", sample_weight)
+            if sample_weight.shape not in ((), y.shape):
+                raise ValueError(
+                    f"sample_weight has shape {sample_weight.shape}; expected {y.shape}, one "
+                    "number for each row"
+                )
+        weight = _check.row_weights("sample_weight", sample_weight, y.shape)
+        if self.class_weight is None:
+            return np.array(weight)
+        if by_class is None:
+            by_row = compute_sample_weight("balanced", y)
+        else:
+            by_row = by_class[target]
+        return by_row if weight is None else weight * by_row
+
+    def _class_weights(self):
+        """The weight of each class, or None without weights and for "balanced"."""
+        given = self.class_weight
+        if given is None or (isinstance(given, str) and given == "balanced"):
+            return None
+        if not isinstance(given, dict):
+            error = ValueError if isinstance(given, str) else TypeError
+            raise error(
+                f"class_weight is {given!r}; expected a dict {{label: weight}} or 'balanced'"
+                + ("" if isinstance(given, str) else ": dict(zip(classes, weights))")
+            )
+        known = self.classes_.tolist()
+        for label, weight in given.items():
+            _check.number(f"class_weight[{label!r}]", weight, 0)
+        # Classes that this y happens to lack may have a weight, unless one it has seems misspelt.
+        unknown = [label for label in given if label not in known]
+        if unknown and not given.keys() >= set(known):
+            raise ValueError(
+                f"class_weight has the class {unknown[0]!r}; expected one of {self.classes_}"
+            )
+        return np.array([float(given.get(label, 1)) for label in known])
+
+    def _keep_rows_aside(self, X, target, weight, random):
+        """(rows to train on, rows to validate on), each (X, target, weight)."""
+        share = _check.number("validation_fraction", self.validation_fraction)
+        if not 0 < share < 1:
+            raise ValueError(
+                f"validation_fraction is {share}; expected 0 < validation_fraction < 1"
+            )
+        kept = int(np.ceil(share * len(X)))
+        fewest, classes = np.bincount(target).min(), len(self.classes_)
+        if fewest < 2 or min(kept, len(X) - kept) < classes:
+            raise ValueError(
+                f"early_stopping keeps {kept} of the {len(X)} rows aside (validation_fraction="
+                f"{share}), and the rarest class has {fewest}; expected at least 2 rows of every "
+                f"class, and {classes} rows, as many as classes, on either side"
+            )
+        arrays = [X, target] if weight is None else [X, target, weight]
+        parts = train_test_split(
+            *arrays, test_size=self.validation_fraction, random_state=random, stratify=target
+        )
+        return (*parts[0::2], None)[:3], tuple(parts[1::2])
 
     def _new_network(self, X, random):
         return Network.create(
@@ -147,8 +275,9 @@ class _Classifier(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X):
         check_is_fitted(self)
+        _check.refuse_masked("X", X)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        return self.network_.logits(X.astype(self.network_.dtype, copy=False), threads=self.threads)
+        return self.network_.logits(X, threads=self.threads)
 
     def decision_function(self, X):
         """Logits (rows, classes); for two classes the difference of the two, (rows,)."""
@@ -180,8 +309,9 @@ class SoftmaxClassifier(_Classifier):
     epochs : int, default 200
     batch_size : int or "auto", default "auto"
         "auto" is a twentieth of the rows, at least 32 and at most 256.
-    class_weight : dict or "balanced", optional
-        Against rare classes: "balanced" makes all classes weigh the same in sum.
+    class_weight : dict {label: weight} or "balanced", optional
+        Against rare classes: "balanced" makes all classes weigh the same in sum, a dict leaves
+        classes that it does not name at 1. Not "balanced" for `partial_fit`.
     label_smoothing : float in [0, 1], default 0
     early_stopping : bool, default False
         Keep `validation_fraction` of the rows aside, and stop when their loss has not fallen for
@@ -190,6 +320,10 @@ class SoftmaxClassifier(_Classifier):
     patience : int, default 10
     random_state : int, RandomState or None
     threads : int, optional
+    verbose : bool, default False
+        Show a bar while `fit` trains (needs tqdm).
+    callback : function of (network, history), optional
+        Called after each epoch of `fit`; a true result stops the training.
 
     Attributes
     ----------
@@ -214,10 +348,11 @@ class SoftmaxClassifier(_Classifier):
     True
     """
 
+    @by_name(_MEANINGS)
     def __init__(
         self, *, optimizer=None, epochs=200, batch_size="auto", class_weight=None,
         label_smoothing=0.0, early_stopping=False, validation_fraction=0.1, patience=10,
-        random_state=None, threads=None,
+        random_state=None, threads=None, verbose=False, callback=None,
     ):  # fmt: skip
         self.optimizer = optimizer
         self.epochs = epochs
@@ -229,6 +364,8 @@ class SoftmaxClassifier(_Classifier):
         self.patience = patience
         self.random_state = random_state
         self.threads = threads
+        self.verbose = verbose
+        self.callback = callback
 
     def _hidden(self):
         return ()
@@ -258,7 +395,7 @@ class MLPClassifier(_Classifier):
     activation : {"relu", "tanh", "sigmoid", "gelu", "identity"}, default "relu"
     dropout : float, 0 <= dropout < 1, default 0
     optimizer, epochs, batch_size, class_weight, label_smoothing, early_stopping,
-    validation_fraction, patience, random_state, threads
+    validation_fraction, patience, random_state, threads, verbose, callback
         As for `SoftmaxClassifier`.
 
     Attributes
@@ -276,11 +413,12 @@ class MLPClassifier(_Classifier):
     True
     """
 
+    @by_name(_MEANINGS)
     def __init__(
         self, hidden_layer_sizes=(100,), activation="relu", *, dropout=0.0, optimizer=None,
         epochs=200, batch_size="auto", class_weight=None, label_smoothing=0.0,
         early_stopping=False, validation_fraction=0.1, patience=10, random_state=None,
-        threads=None,
+        threads=None, verbose=False, callback=None,
     ):  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -295,10 +433,14 @@ class MLPClassifier(_Classifier):
         self.patience = patience
         self.random_state = random_state
         self.threads = threads
+        self.verbose = verbose
+        self.callback = callback
 
     def _hidden(self):
         sizes = self.hidden_layer_sizes
-        return (sizes,) if isinstance(sizes, numbers.Integral) else sizes
+        if isinstance(sizes, str) or not np.iterable(sizes):
+            sizes = (sizes,)
+        return [_check.whole("hidden_layer_sizes", n, 1) for n in sizes]
 
     def _architecture(self):
         return {"activation": self.activation, "dropout": self.dropout}

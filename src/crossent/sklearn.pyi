@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 class MLPClassifier(ClassifierMixin, BaseEstimator):
-    def __init__(self, hidden_layer_sizes: int | Sequence[int] = ..., activation: str = 'relu', *, dropout: float = 0.0, optimizer: SGD | Adam | None = None, epochs: int = 200, batch_size: int | Literal["auto"] = 'auto', class_weight: dict[Any, float] | Literal["balanced"] | None = None, label_smoothing: float = 0.0, early_stopping: bool = False, validation_fraction: float = 0.1, patience: int = 10, random_state: int | np.random.RandomState | None = None, threads: int | None = None) -> None: ...
+    def __init__(self, hidden_layer_sizes: int | Sequence[int] = ..., activation: str = 'relu', *, dropout: float = 0.0, optimizer: SGD | Adam | None = None, epochs: int = 200, batch_size: int | Literal["auto"] = 'auto', class_weight: dict[Any, float] | Literal["balanced"] | None = None, label_smoothing: float = 0.0, early_stopping: bool = False, validation_fraction: float = 0.1, patience: int = 10, random_state: int | np.random.RandomState | None = None, threads: int | None = None, verbose: bool = False, callback: Callable[[Network, History], Any] | None = None) -> None: ...
     hidden_layer_sizes: int | Sequence[int]
     activation: str
     dropout: float
@@ -31,6 +31,8 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     patience: int
     random_state: int | np.random.RandomState | None
     threads: int | None
+    verbose: bool
+    callback: Callable[[Network, History], Any] | None
     classes_: npt.NDArray[Any]
     network_: Network
     history_: History
@@ -41,7 +43,7 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):
     def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[Any]: ...
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]: ...
 class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
-    def __init__(self, *, optimizer: SGD | Adam | None = None, epochs: int = 200, batch_size: int | Literal["auto"] = 'auto', class_weight: dict[Any, float] | Literal["balanced"] | None = None, label_smoothing: float = 0.0, early_stopping: bool = False, validation_fraction: float = 0.1, patience: int = 10, random_state: int | np.random.RandomState | None = None, threads: int | None = None) -> None: ...
+    def __init__(self, *, optimizer: SGD | Adam | None = None, epochs: int = 200, batch_size: int | Literal["auto"] = 'auto', class_weight: dict[Any, float] | Literal["balanced"] | None = None, label_smoothing: float = 0.0, early_stopping: bool = False, validation_fraction: float = 0.1, patience: int = 10, random_state: int | np.random.RandomState | None = None, threads: int | None = None, verbose: bool = False, callback: Callable[[Network, History], Any] | None = None) -> None: ...
     optimizer: SGD | Adam | None
     epochs: int
     batch_size: int | Literal["auto"]
@@ -52,6 +54,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     patience: int
     random_state: int | np.random.RandomState | None
     threads: int | None
+    verbose: bool
+    callback: Callable[[Network, History], Any] | None
     classes_: npt.NDArray[Any]
     network_: Network
     history_: History

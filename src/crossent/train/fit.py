@@ -1,5 +1,6 @@
 """Epochs of training: steps in C, and what happens between two epochs."""
 
+import numbers
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -7,8 +8,17 @@ import numpy as np
 
 from .. import _check, _core
 from .._blas import one_blas_thread
-from .binding import Evaluation, bind_data, ignored_by, loss_of, moments_fit, new_loop
-from .data import chunks_of, labels_of
+from .binding import (
+    Evaluation,
+    bind_data,
+    ignored_by,
+    loss_of,
+    moments_fit,
+    new_loop,
+    options_of,
+    with_default,
+)
+from .data import chunks_of, labels_of, rows_that_count, target_of, weights_of
 from .history import History, progress_bar
 from .layers import check_network
 from .optimizers import Adam
@@ -18,6 +28,7 @@ from .optimizers import Adam
 def training(
     net, afresh, X, y, optimizer, *, loss=None, batch_size=64, shuffle=True, drop_last=False,
     accumulate=1, sample_weight=None, class_weight=None, sampling="all", seed=0, threads=None,
+    validate=True,
 ):  # fmt: skip
     """Yields the function that trains one epoch. Before the first step is done no state of the
     network changes, whatever happens."""
@@ -63,7 +74,14 @@ def training(
         loop, blas, _ = new_loop(
             net, batch, threads, moments=optimizer.moments, gradients=True, dropout=True
         )
-        target = bind_data(loop, net, X, y, loss, sample_weight, class_weight)
+        target, part = bind_data(
+            loop, net, X, y, loss, sample_weight, class_weight, validate=validate
+        )
+        if afresh and part is not None and not part.any():
+            raise ValueError(
+                "no row of X takes part: every row is ignored or of weight zero; expected at "
+                "least one to train on"
+            )
         classes = max(2, net.outputs)
         if sampling != "all":
             labels_of("y", target, classes, f"sampling={sampling!r}", ignored_by(net, loss))
@@ -95,23 +113,47 @@ def learning_rates(optimizer, done, steps, all_steps):
     return rates
 
 
-def evaluation_of(net, validation, loss, threads):
+VALIDATION = "a share of the rows, such as 0.1, or data: (X, y) or (X, y, sample_weight)"
+
+
+def evaluation_of(net, validation, loss, threads, validate, names=None):
     """The validation set bound once for all epochs, or None; checked before anything is trained."""
     if validation is None:
         return None
     if not isinstance(validation, (tuple, list)):
-        raise TypeError(
-            f"validation is {validation!r}; expected data: (X, y) or (X, y, sample_weight)"
-        )
+        raise TypeError(f"validation is a {type(validation).__name__}; expected {VALIDATION}")
     if len(validation) not in (2, 3):
-        raise ValueError(
-            f"validation has {len(validation)} parts; expected (X, y) or (X, y, sample_weight)"
-        )
+        raise ValueError(f"validation has {len(validation)} parts; expected {VALIDATION}")
     X, y, *weight = validation
-    return Evaluation(
-        net, X, y, loss, weight[0] if weight else None, threads,
-        names=[f"validation[{i}]" for i in range(3)],
+    evaluation = Evaluation(
+        net, X, y, loss, weight[0] if weight else None, threads, validate,
+        names=names or [f"validation[{i}]" for i in range(3)],
     )  # fmt: skip
+    evaluation.refuse_what_tells_nothing()
+    return evaluation
+
+
+def set_aside(net, X, y, loss, sample_weight, share, seed):
+    """The weights by which rows are trained on, and those by which they are validated on: a random
+    share of the rows that take part has weight 0 in the first, the others in the second."""
+    share = _check.number("validation", share)
+    if not 0 < share < 1:
+        raise ValueError(f"validation is {share}; expected 0 < validation < 1, a share of the rows")
+    rows = sum(map(len, X))
+    target = target_of("y", y, rows, net.outputs, net.dtype, net.output == "sigmoid")
+    weights = weights_of("sample_weight", sample_weight, rows)
+    part = rows_that_count(target, weights, options_of(loss_of(net, loss)))
+    candidates = np.arange(rows) if part is None else np.flatnonzero(part)
+    count = int(np.ceil(share * len(candidates)))
+    if not 0 < count < len(candidates):
+        raise ValueError(
+            f"validation={share} keeps {count} of {len(candidates)} rows that take part; expected "
+            "at least one to train on and one to validate on"
+        )
+    kept = np.zeros(rows, bool)
+    kept[np.random.default_rng(seed).permutation(candidates)[:count]] = True
+    weights = np.ones(rows) if weights is None else weights
+    return np.where(kept, 0.0, weights), np.where(kept, weights, 0.0)
 
 
 class EarlyStopping:
@@ -152,7 +194,17 @@ def fit(
     min_delta = _check.number("min_delta", min_delta)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback is {callback!r}; expected a function of (network, history)")
-    evaluate = evaluation_of(net, validation, options["loss"], options["threads"])
+    names = None
+    if isinstance(validation, numbers.Real):
+        check_network(net, written=True)
+        X, names = chunks_of("X", X, net.features, net.dtype), ("X", "y", "sample_weight")
+        options["sample_weight"], weight = set_aside(
+            net, X, y, options["loss"], options["sample_weight"], validation, options["seed"]
+        )
+        validation = X, y, weight
+    evaluate = evaluation_of(
+        net, validation, options["loss"], options["threads"], options["validate"], names
+    )
     stopping, history = EarlyStopping(net, patience, min_delta), History()
     with (
         training(net, True, X, y, optimizer, **options) as epoch,
@@ -175,9 +227,21 @@ def fit(
     return history
 
 
-def partial_fit(net, X, y, *, optimizer, **options):
+def partial_fit(net, X, y, *, optimizer, loss, class_weight, **options):
     """`Network.partial_fit`."""
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        raise ValueError(BALANCED)
+    # A row's weight then means the same in every call. The mean over weights would not let it.
+    loss = with_default(loss_of(net, loss), normalizer="valid")
     history = History()
+    options.update(loss=loss, class_weight=class_weight)
     with training(net, False, X, y, optimizer, **options) as epoch:
         epoch(history, net._epochs + 1, None)
     return history
+
+
+BALANCED = (
+    "class_weight is 'balanced', which partial_fit cannot know: it depends on the rows of all "
+    "calls; expected numbers, such as those of sklearn.utils.class_weight.compute_class_weight("
+    "'balanced', classes=classes, y=y) for the whole y"
+)

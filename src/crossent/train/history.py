@@ -1,7 +1,10 @@
 """What a training tells: its history, its progress bar, why it stopped."""
 
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from .. import _errors
 
 
 class DivergenceError(ArithmeticError):
@@ -21,13 +24,14 @@ class DivergenceError(ArithmeticError):
     """
 
 
-def training_stopped(name, row, what, step):
-    """The exception for a step that could not be done; `name` is the data's, `row` the bad one."""
+def training_stopped(name, row, what, step, dtype):
+    """The exception for a step that could not be done; `name` is the data's, `row` the bad one,
+    whose numbers became `dtype`."""
     left = f"the parameters are those after step {step - 1}" if step > 1 else "nothing was changed"
     if row is not None:
         return ValueError(
-            f"{name}[{row}] holds NaN or infinity (found in step {step}); expected finite numbers; "
-            f"{left}"
+            f"{name}[{row}] holds NaN or infinity (found in step {step}); expected finite numbers "
+            f"of {dtype}; {left}"
         )
     return DivergenceError(
         f"the {what} of step {step} is not finite; {left}. "
@@ -35,7 +39,7 @@ def training_stopped(name, row, what, step):
     )
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What happened, one number an epoch: lists named after the columns.
 
@@ -68,18 +72,49 @@ class History:
     val_accuracy: list = field(default_factory=list)
     best_epoch: int = -1
 
-    def plot(self, axes=None):
-        """Draws the losses against the epoch with matplotlib; returns the axes."""
-        if axes is None:
-            from matplotlib.figure import Figure
+    def __repr__(self):
+        parts = [f"{len(self.loss)} epoch{'s' * (len(self.loss) != 1)}"]
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            values = getattr(self, name)
+            parts += [f"{name} {values[-1]:.4g}"] if values else []
+        parts += [f"best epoch {self.best_epoch}"] if self.best_epoch >= 0 else []
+        return f"<crossent.train.History: {', '.join(parts)}>"
 
-            axes = Figure(layout="constrained").subplots()
+    def plot(self, axes=None):
+        """Draws the losses against the epoch with matplotlib, and shows the picture.
+
+        Parameters
+        ----------
+        axes : matplotlib.axes.Axes, optional
+            Where to draw; without one a new figure is made and shown, in a notebook as in a script.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            ``history.plot().figure.savefig("loss.png")`` keeps the picture.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            Without matplotlib, which the extra `plot` installs.
+        """
+        own = axes is None
+        if own:
+            try:
+                from matplotlib import pyplot
+            except ImportError:
+                raise _errors.missing_package("matplotlib", "History.plot", "plot") from None
+            axes = pyplot.subplots(layout="constrained")[1]
         epochs = range(1, len(self.loss) + 1)
         axes.plot(epochs, self.loss, label="training")
         if self.val_loss:
             axes.plot(epochs, self.val_loss, label="validation")
         axes.set(xlabel="epoch", ylabel="mean loss", yscale="log")
         axes.legend()
+        if own:
+            with warnings.catch_warnings():  # without a screen there is nothing to show
+                warnings.filterwarnings("ignore", ".*non-interactive", UserWarning)
+                pyplot.show()
         return axes
 
 
@@ -103,7 +138,9 @@ def progress_bar(wanted, epochs):
     if not wanted:
         yield None
         return
-    from tqdm import tqdm
-
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        raise _errors.missing_package("tqdm", "progress=True", "train") from None
     with tqdm(total=epochs, unit="epoch") as bar:
         yield _Bar(bar)

@@ -7,9 +7,10 @@ from .. import _check, _core
 PAGE, LINE = 4096, 64  # bytes of a page, of a line of the cache
 
 
-def parameter(name, array, shape, written):
+def parameter(name, array, shape, written, hint=""):
     """A parameter that C may read: contiguous, of a type and shape that fit; and write, where it
-    is to be `written`."""
+    is to be `written`. The `hint` is for a shape that does not fit."""
+    _check.refuse_masked(name, array)
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} is a {type(array).__name__}; expected a NumPy array")
     if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
@@ -18,7 +19,7 @@ def parameter(name, array, shape, written):
         want not in (None, found) for want, found in zip(shape, array.shape, strict=True)
     ):
         wanted = str(tuple("any" if n is None else n for n in shape)).replace("'", "")
-        raise ValueError(f"{name} has shape {array.shape}; expected {wanted}")
+        raise ValueError(f"{name} has shape {array.shape}; expected {wanted}{hint}")
     if array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; expected no empty dimension")
     if not array.flags.c_contiguous or not array.flags.aligned:
@@ -28,24 +29,56 @@ def parameter(name, array, shape, written):
     return array
 
 
+TRANSPOSED = (
+    "; weights are (inputs, outputs), as in x @ W + b: np.ascontiguousarray(W.T) of those that are "
+    "(outputs, inputs)"
+)
+
+
+def short(value):
+    """What stands for a wrong value in a message: itself, or of an array its shape."""
+    shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
+    return f"a {type(value).__name__}{shape}" if shape or len(repr(value)) > 60 else repr(value)
+
+
+def transposed(layers):
+    """What to say of layers that fit each other only if all weights are transposed, else ""."""
+    width = None
+    for layer in layers:
+        shape, bias = (np.shape(part) for part in layer)
+        if len(shape) != 2 or width not in (None, shape[1]):
+            return ""
+        if layer[1] is not None and bias != shape[:1]:
+            return ""
+        width = shape[0]
+    return TRANSPOSED
+
+
 def layer_list(layers, written=True):
     """[(weight, bias), ...] checked: the shapes chain, nothing overlaps."""
-    checked, width, arrays = [], None, []
+    checked, width, arrays, first = [], None, [], None
     for i, layer in enumerate(layers):
         if not isinstance(layer, (tuple, list)) or len(layer) != 2:
-            raise TypeError(f"layers[{i}] is {layer!r}; expected a pair (weight, bias)")
-        weight = parameter(f"the weight of layer {i}", layer[0], (width, None), written)
+            raise TypeError(
+                f"layers[{i}] is {short(layer)}; expected a pair (weight, bias); "
+                "Network.create([784, 128, 10]) makes new ones from their sizes"
+            )
+    for i, layer in enumerate(layers):
+        weight_name, bias_name = f"the weight of layer {i}", f"the bias of layer {i}"
+        hint = transposed(layers)
+        weight = parameter(weight_name, layer[0], (width, None), written, hint)
         width = weight.shape[1]
         bias = layer[1]
         if bias is not None:
-            bias = parameter(f"the bias of layer {i}", bias, (width,), written)
-        for array in (weight, bias):
+            bias = parameter(bias_name, bias, (width,), written, hint)
+        first = weight if first is None else first
+        for name, array in ((weight_name, weight), (bias_name, bias)):
             if array is None:
                 continue
-            if array.dtype != layers[0][0].dtype:
+            if array.dtype != first.dtype:
                 raise TypeError(
-                    f"layer {i} has dtype {array.dtype}; expected that of layer 0, "
-                    f"{layers[0][0].dtype}"
+                    f"{name} has dtype {array.dtype}; expected that of the weight of layer 0, "
+                    f"{first.dtype}: astype(np.{first.dtype})"
                 )
             if any(np.may_share_memory(array, other) for other in arrays):
                 raise ValueError(f"layer {i} shares memory with another parameter")
@@ -58,7 +91,10 @@ def layer_list(layers, written=True):
 
 def per_hidden_layer(name, value, count, check):
     """One value for each hidden layer."""
-    values = list(value) if isinstance(value, (list, tuple)) else [value] * count
+    if not isinstance(value, (list, tuple)):
+        check(name, value)
+        return [value] * count
+    values = list(value)
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} values; expected {count}, one a hidden layer")
     for one in values:

@@ -13,7 +13,9 @@ from .layers import (
     layer_list,
     new_layers,
     per_hidden_layer,
+    short,
 )
+from .options import by_name
 
 
 class Network:
@@ -45,7 +47,10 @@ class Network:
     True
     """
 
+    @by_name()
     def __init__(self, layers, *, activation="relu", dropout=0.0, output=None):
+        if not isinstance(layers, (list, tuple)):
+            raise TypeError(f"layers is {short(layers)}; expected a list of (weight, bias)")
         self.layers = layer_list(list(layers))
         hidden = len(self.layers) - 1
         self.activations = per_hidden_layer("activation", activation, hidden, check_activation)
@@ -55,6 +60,7 @@ class Network:
         self._forget()
 
     @classmethod
+    @by_name()
     def create(
         cls, sizes, *, activation="relu", dropout=0.0, output=None, dtype=np.float32, seed=None
     ):
@@ -75,8 +81,10 @@ class Network:
         The deviation is ``sqrt(2 / inputs)`` before relu and gelu (He et al., 2015), else
         ``sqrt(2 / (inputs + outputs))`` (Glorot and Bengio, 2010).
         """
-        if np.ndim(sizes) != 1:
+        if isinstance(sizes, str) or np.ndim(sizes) != 1:
             raise TypeError(f"sizes is {sizes!r}; expected a list, such as [784, 128, 10]")
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"dtype is {dtype!r}; expected float32 or float64")
         sizes = [_check.whole("sizes", n, 1) for n in sizes]
         if len(sizes) < 2:
             raise ValueError(f"sizes is {sizes}; expected at least features and outputs")
@@ -87,7 +95,7 @@ class Network:
 
     @property
     def dtype(self):
-        """float32 or float64, of all parameters; `X` must have it too."""
+        """float32 or float64, of all parameters; the rows of `X` are converted to it."""
         return self.layers[0][0].dtype
 
     @property
@@ -100,6 +108,38 @@ class Network:
         """Width of the last layer: classes, or yes-or-no answers."""
         return self.layers[-1][0].shape[1]
 
+    def __repr__(self):
+        sizes = [self.features, *(weight.shape[1] for weight, _ in self.layers)]
+        parts = ["-".join(map(str, sizes)), *dict.fromkeys(self.activations), self.output]
+        count = sum(p.size for p in self.parameters())
+        return f"<crossent.train.Network: {', '.join(parts)}, {self.dtype}, {count:,} parameters>"
+
+    def summary(self):
+        """Prints the layers: shapes, activations, dropout, numbers of parameters.
+
+        Examples
+        --------
+        >>> from crossent.train import Network
+        >>> Network.create([784, 128, 10], dropout=0.2).summary()
+        layer       weight  bias  activation  dropout  parameters
+            0   (784, 128)   yes        relu      0.2     100,480
+            1    (128, 10)   yes     softmax        0       1,290
+        float32, 101,770 parameters, 407,080 bytes
+        """
+        print("layer       weight  bias  activation  dropout  parameters")
+        activations, dropouts = [*self.activations, self.output], [*self.dropouts, 0.0]
+        for i, (weight, bias) in enumerate(self.layers):
+            count = weight.size + (0 if bias is None else bias.size)
+            print(
+                f"{i:5} {weight.shape!s:>12} {'no' if bias is None else 'yes':>5} "
+                f"{activations[i]:>11} {dropouts[i]:8g} {count:11,}"
+            )
+        parameters = self.parameters()
+        print(
+            f"{self.dtype}, {sum(p.size for p in parameters):,} parameters, "
+            f"{sum(p.nbytes for p in parameters):,} bytes"
+        )
+
     def parameters(self):
         """All weights and biases, the arrays themselves."""
         return [p for layer in self.layers for p in layer if p is not None]
@@ -108,6 +148,18 @@ class Network:
         """Forgets the optimiser's moments and the number of steps and epochs done."""
         self._moments, self._steps, self._epochs = {}, 0, 0
         self._scaling = None, None  # temperature and softcap of the loss of the last training
+
+    def _state(self):
+        """All that training changes, for `_put_back`: arrays with copies, and counts."""
+        parameters = [(p, p.copy()) for p in self.parameters()]
+        moments = {key: (moment, moment.copy()) for key, moment in self._moments.items()}
+        return parameters, moments, (self._steps, self._epochs, self._scaling)
+
+    def _put_back(self, state):
+        parameters, moments, (self._steps, self._epochs, self._scaling) = state
+        for array, kept in [*parameters, *moments.values()]:
+            array[...] = kept
+        self._moments = {key: array for key, (array, _) in moments.items()}
 
     # ------------------------------------------------------------ using it
 
@@ -135,20 +187,51 @@ class Network:
             z = softcap * np.tanh(z / softcap)
         return (_core.sigmoid if self.output == "sigmoid" else _core.softmax)(z, out=z)
 
-    def predict(self, X, *, threads=None):
-        """The likeliest class of each row; for a sigmoid 0 or 1, of shape (rows,) if one output."""
+    def predict(self, X, *, threads=None, validate=True):
+        """The likeliest class of each row; for a sigmoid 0 or 1, of shape (rows,) if one output.
+
+        Parameters
+        ----------
+        X : array (rows, features)
+            As for `fit`.
+        threads : int, optional
+        validate : bool, default True
+            Refuse rows whose logits are NaN, which have no likeliest class; False calls them class
+            0.
+
+        Raises
+        ------
+        ValueError
+            Names the first row whose logits are NaN.
+        """
         z = self.logits(X, threads=threads)
+        if validate:
+            self._refuse_nan(z)
         if self.output == "softmax":
             return z.argmax(axis=1)
         answers = (z > 0).astype(np.intp)
         return answers[:, 0] if self.outputs == 1 else answers
 
-    def evaluate(self, X, y, *, loss=None, sample_weight=None, threads=None):
+    def _refuse_nan(self, z):
+        bad = np.flatnonzero(np.isnan(z).any(axis=1))
+        if bad.size == 0:
+            return
+        if not all(np.isfinite(p).all() for p in self.parameters()):
+            raise ValueError("the parameters hold NaN or infinity; expected finite numbers")
+        raise ValueError(
+            f"X[{bad[0]}] holds NaN or infinity, or numbers too large: its logits are NaN; "
+            "expected finite numbers (validate=False calls such rows class 0)"
+        )
+
+    @by_name()
+    def evaluate(
+        self, X, y, *, loss=None, sample_weight=None, threads=None, validate=True
+    ):  # fmt: skip
         """Mean loss and accuracy on a data set.
 
         Parameters
         ----------
-        X, y, loss, sample_weight, threads
+        X, y, loss, sample_weight, threads, validate
             As for `fit`.
 
         Returns
@@ -157,9 +240,13 @@ class Network:
             In nats, without penalties; the share of rows (of answers, for a sigmoid) that is right.
             A number as the loss's `normalizer` divides the sum over all rows.
         """
-        return Evaluation(self, X, y, loss, sample_weight, threads)()
+        return Evaluation(self, X, y, loss, sample_weight, threads, validate)()
 
-    def backward(self, X, y, *, loss=None, sample_weight=None, class_weight=None, threads=None):
+    @by_name()
+    def backward(
+        self, X, y, *, loss=None, sample_weight=None, class_weight=None, threads=None,
+        validate=True,
+    ):  # fmt: skip
         """Mean loss and its gradients, for checking and for optimisers of one's own.
 
         Returns
@@ -169,7 +256,7 @@ class Network:
             New arrays, in the order of `layers`; dropout is left out.
         """
         loop, blas, gradients = new_loop(self, EVALUATION_ROWS, threads, gradients=True)
-        bind_data(loop, self, X, y, loss, sample_weight, class_weight)
+        bind_data(loop, self, X, y, loss, sample_weight, class_weight, validate=validate)
         if loop.rows == 0:
             raise ValueError("X has no rows; expected at least one")
         loop.order("all", 0, 0, False)
@@ -179,19 +266,22 @@ class Network:
 
     # ------------------------------------------------------------ training
 
+    @by_name()
     def fit(
         self, X, y, *, loss=None, optimizer=None, batch_size=64, epochs=10, shuffle=True,
         drop_last=False, accumulate=1, sample_weight=None, class_weight=None, sampling="all",
         validation=None, patience=None, min_delta=0.0, seed=0, threads=None, progress=False,
-        callback=None,
+        callback=None, validate=True,
     ):  # fmt: skip
         """Trains for whole epochs, in C; starts the optimiser afresh.
 
         Parameters
         ----------
-        X : ndarray (rows, features) of the network's dtype, or a sequence of such chunks
-            A list, or any object with ``len`` and ``[i]``, of which each chunk is asked for once.
-            Arrays may be `numpy.memmap`: only the rows of a batch are touched.
+        X : array (rows, features) of real numbers, or a sequence of such chunks
+            Of any dtype up to 64 bits: rows are converted to the network's as they are gathered,
+            without a copy of X. Chunks come in a list, or in any object with ``len`` and ``[i]``,
+            of which each is asked for once. Arrays may be `numpy.memmap`: only the rows of a batch
+            are touched. Lists of numbers and data frames become an array first.
         y : class indices (rows,), or targets (rows, outputs)
         loss : SoftmaxCrossEntropy or SigmoidCrossEntropy, optional
             With its options; reduction "mean".
@@ -214,8 +304,9 @@ class Network:
         sampling : {"all", "over", "under", "balanced"}, default "all"
             "over" repeats rows of rarer classes, "under" leaves out rows of commoner ones, until
             all classes are equal; "balanced" draws with replacement, each class as often.
-        validation : tuple (X, y) or (X, y, sample_weight), optional
-            Evaluated after each epoch.
+        validation : tuple (X, y) or (X, y, sample_weight), or float, optional
+            Evaluated after each epoch. A number between 0 and 1 keeps that share of the rows aside,
+            drawn from `seed`: they have weight 0 in training.
         patience : int, optional
             Stop when the validation loss has not fallen by `min_delta` for so many epochs, and put
             back the parameters of the best one.
@@ -228,6 +319,9 @@ class Network:
             Show a bar (needs tqdm).
         callback : function of (network, history), optional
             Called after each epoch; a true result stops the training.
+        validate : bool, default True
+            Refuse targets of a sigmoid outside [0, 1], soft targets that are negative or not
+            finite, and validation rows that hold NaN or infinity. False takes them as they are.
 
         Returns
         -------
@@ -249,16 +343,22 @@ class Network:
             shuffle=shuffle, drop_last=drop_last, accumulate=accumulate,
             sample_weight=sample_weight, class_weight=class_weight, sampling=sampling,
             validation=validation, patience=patience, min_delta=min_delta, seed=seed,
-            threads=threads, progress=progress, callback=callback,
+            threads=threads, progress=progress, callback=callback, validate=validate,
         )  # fmt: skip
 
+    @by_name()
     def partial_fit(
         self, X, y, *, loss=None, optimizer=None, batch_size=64, shuffle=True, drop_last=False,
         accumulate=1, sample_weight=None, class_weight=None, sampling="all", seed=0, threads=None,
+        validate=True,
     ):  # fmt: skip
         """One epoch that goes on where the last call ended: moments, steps and epochs are kept.
 
         So let the optimiser be of the same kind, with other numbers if you like.
+
+        Weights mean the same in every call: a step divides by its rows that take part, not by
+        their weights, unless the loss has a `normalizer` of its own. ``class_weight="balanced"`` is
+        refused, as it depends on the rows of all calls.
 
         Parameters and errors are those of `fit`, without `epochs`, `validation`, `patience`,
         `progress` and `callback`. A schedule sees the epochs done so far as its end.
@@ -272,12 +372,16 @@ class Network:
             self, X, y, loss=loss, optimizer=optimizer, batch_size=batch_size, shuffle=shuffle,
             drop_last=drop_last, accumulate=accumulate, sample_weight=sample_weight,
             class_weight=class_weight, sampling=sampling, seed=seed, threads=threads,
+            validate=validate,
         )  # fmt: skip
 
     # ------------------------------------------------------------ files
 
     def save(self, path):
-        """Writes parameters and architecture to an ``.npz`` file."""
+        """Writes parameters and architecture to an ``.npz`` file; names without that ending get it.
+
+        `load` finds the file by the same name.
+        """
         storage.save(self, path)
 
     @classmethod

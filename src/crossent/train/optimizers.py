@@ -6,14 +6,35 @@ from typing import ClassVar
 import numpy as np
 
 from .. import _check
+from .options import by_name
 from .schedules import Constant, check_schedule
 
+_MEANINGS = {
+    "learning_rate": "did you mean 'lr'?",
+    "alpha": "lr is the learning rate, l2 the penalty",
+    "rho": "did you mean 'beta2'?",
+    "betas": "beta1 and beta2, each by its name",
+    "eps": "did you mean 'epsilon'?",
+    "decay": "did you mean 'weight_decay'?",
+    "clipnorm": "did you mean 'clip'?",
+}
 
-@dataclass
+
+def _rule(positional, **meanings):
+    """Makes an optimiser of a class: the learning rate may come without a name, no other option."""
+
+    def decorate(cls):
+        cls.__init__ = by_name({**_MEANINGS, **meanings}, f": {positional}")(cls.__init__)
+        return cls
+
+    return decorate
+
+
+@dataclass(kw_only=True)
 class _Optimizer:
     """Options common to all; L2 and L1 act on weights, not on biases."""
 
-    lr: float = 0.01
+    lr: float = field(default=0.01, kw_only=False)
     l2: float = 0.0
     l1: float = 0.0
     clip: float | None = None
@@ -40,14 +61,18 @@ class _Optimizer:
         check_schedule("schedule", self.schedule)
 
 
-@dataclass
+@_rule(
+    "SGD(0.1, momentum=0.9)",
+    weight_decay="l2 adds to the gradient; AdamW has weight_decay",
+)
+@dataclass(kw_only=True)
 class SGD(_Optimizer):
     """Stochastic gradient descent: ``m = momentum * m + g; p -= lr * m``.
 
     Parameters
     ----------
     lr : float, default 0.01
-        Learning rate.
+        Learning rate. All options after it have to be named.
     l2, l1 : float, default 0
         Strengths of the penalties ``l2 / 2 * sum(W**2)`` and ``l1 * sum(abs(W))``; biases have
         none.
@@ -76,14 +101,19 @@ class SGD(_Optimizer):
         return 1 if self.momentum else 0
 
 
-@dataclass
+@_rule(
+    "Adam(1e-3, beta1=0.9)",
+    weight_decay="AdamW has weight_decay; l2 adds to the gradient",
+    momentum="beta1 is Adam's",
+)
+@dataclass(kw_only=True)
 class Adam(_Optimizer):
     """Adam (Kingma and Ba, 2015) with bias correction; `l2` is added to the gradient.
 
     Parameters
     ----------
     lr : float, default 0.001
-        Learning rate.
+        Learning rate. All options after it have to be named.
     l2, l1, clip, schedule
         As for `SGD`.
     beta1, beta2, epsilon : float, default 0.9, 0.999 and 1e-8
@@ -97,14 +127,15 @@ class Adam(_Optimizer):
     0.001
     """
 
-    lr: float = 1e-3
+    lr: float = field(default=1e-3, kw_only=False)
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     moments: ClassVar[int] = 2
 
 
-@dataclass
+@_rule("AdamW(1e-3, weight_decay=0.01)", momentum="beta1 is Adam's")
+@dataclass(kw_only=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay, ``W -= lr * weight_decay * W`` (Loshchilov, Hutter, 2019).
 

@@ -1,5 +1,6 @@
 """A network in a file, and back."""
 
+import os
 import zipfile
 import zlib
 from contextlib import nullcontext
@@ -17,10 +18,18 @@ def save(net, path):
         if bias is not None:
             arrays[f"bias{i}"] = bias
     np.savez(
-        path, activations=np.array(net.activations, "U8"), dropouts=np.array(net.dropouts),
+        path if hasattr(path, "write") else os.fsdecode(path),
+        activations=np.array(net.activations, "U8"), dropouts=np.array(net.dropouts),
         output=np.array(net.output), layers=np.array(len(net.layers)),
         scaling=np.array(net._scaling, float), **arrays,
     )  # fmt: skip
+
+
+def written_to(path):
+    """The file that `save` wrote: NumPy appends .npz to names that do not end so."""
+    path = os.fsdecode(path)
+    with_ending = path if path.endswith(".npz") else path + ".npz"
+    return with_ending if os.path.exists(with_ending) else path
 
 
 # What damaged files make NumPy, zipfile and zlib raise, besides KeyError for a missing array.
@@ -29,8 +38,7 @@ DAMAGE = (TypeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.er
 
 def load(cls, path):
     """The network that `save` wrote."""
-    opened = nullcontext(path) if hasattr(path, "read") else open(path, "rb")
-    with opened as file:
+    with nullcontext(path) if hasattr(path, "read") else open(written_to(path), "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return network_of(cls, arrays)
