@@ -38,7 +38,9 @@ def bits(loss, x, t, options, call):
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("classes", [2, 3, 10, 16, 70, 300])
-@pytest.mark.parametrize("argument", ["logits", "sample_weight", "class_mask", "upstream"])
+@pytest.mark.parametrize(
+    "argument", ["target", "logits", "sample_weight", "class_mask", "upstream"]
+)
 def test_layout(argument, classes, layout, dtype, isa, rng):
     rows = 100
     given = {
@@ -57,6 +59,20 @@ def test_layout(argument, classes, layout, dtype, isa, rng):
         for g in (dict(given), changed)
     ]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("target", ["dtype", "float64"])
+@pytest.mark.parametrize("classes", [2, 5, 70])
+def test_layout_of_soft_targets_of_images(classes, target, dtype, isa, rng):
+    kind = dtype if target == "dtype" else target
+    x = (5 * rng.standard_normal((3, classes, 4, 5))).astype(dtype)
+    t = soft(rng, (3, classes, 4, 5)).astype(kind)
+    options = {"axis": 1, "class_weight": rng.lognormal(0, 1, classes), "label_smoothing": 0.1}
+    for given in ({"axis": 1}, options):
+        want = bits(crossent.SoftmaxCrossEntropy, x, t, given, {})
+        last = np.ascontiguousarray(np.moveaxis(t, 1, -1))
+        assert bits(crossent.SoftmaxCrossEntropy, x, np.moveaxis(last, -1, 1), given, {}) == want
+        assert bits(crossent.SoftmaxCrossEntropy, x, t[::-1].copy()[::-1], given, {}) == want
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

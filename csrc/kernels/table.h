@@ -234,6 +234,7 @@ struct kernels {
     unsigned required;                     /* cpu_feature bits */
     const struct typed_kernels *f32, *f64;
     double (*exp)(double), (*log)(double); /* of one number, the same on every machine */
+    struct pair (*exp_pair)(struct pair);  /* of a sum, e^100 at most */
     void (*logs)(double *x, size_t n);     /* of each of n positive, normal numbers, in place */
     void (*probabilities)(struct probabilities *);     /* a row of the loss from probabilities */
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */

@@ -106,6 +106,7 @@ const struct kernels OF_ISA(kernels_) = {
     .f32 = &OF_ISA(f32_),
     .f64 = &typed_table,
     .exp = exp_one,
+    .exp_pair = exp_of_pair,
     .log = log_one,
     .logs = log_many,
     .probabilities = probabilities_row,

@@ -149,8 +149,6 @@ static void make_case(struct softmax_case *c, enum crossent_dtype dtype, enum go
     fill_target(c, goal == TARGET_GRADIENTS || one_in(3));
     choose_options(c, goal);
     ask_for(c, goal);
-    /* Without: such targets that are contiguous are summed in another way than others. */
-    if (c->dtype[TARGET] == CROSSENT_F64 && dtype == CROSSENT_F64) c->call.label_smoothing = 0.1;
 }
 
 /* ---- judgement --------------------------------------------------------------------------- */

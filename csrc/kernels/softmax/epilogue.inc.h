@@ -235,6 +235,16 @@ static double exp_one(double x)
     return vtop(exp_scaled(vset(x), scale) * vset(UNSCALE));
 }
 
+/* e^x, for x to 100. */
+static struct pair exp_of_pair(struct pair x)
+{
+    vec low;
+    if (!(x.hi > -745.2))
+        return (struct pair){x.hi == x.hi ? 0 : x.hi, 0};
+    double e = vtop(exp_pair(vset(x.hi), exp_range(vset(0)), &low));
+    return (struct pair){e * UNSCALE, (vtop(low) + e * x.lo) * UNSCALE};
+}
+
 static double log_one(double x)
 {
     if (!(x > 0) || x == INFINITY)

@@ -161,6 +161,8 @@ static struct pair staged_distance(const struct rows *rows, size_t r, size_t k, 
 {
     const T *x = (const T *)rows->x[r], *t = rows->t[r], *low = rows->t_low[r];
     struct pair distance = {0, 0}, part;
+    if (!exact && rows->classes <= TILE_CLASSES)
+        return short_distance(x, t, rows->classes, k, x_k, others);
     *others = distance;
     for (size_t base = 0, n; base < rows->classes; base += n) {
         n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
@@ -275,7 +277,7 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
     if (t && k < n) {
         struct pair share = label < 0 ? (struct pair){0, 0} : rows->label_share[r], others;
         struct pair own = {(double)t[k], IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
-        rows->distance[r] = staged_distance(rows, r, k, x_k, &others, !plain_soft(call));
+        rows->distance[r] = staged_distance(rows, r, k, x_k, &others, !unweighted_soft(call));
         if (label == (int64_t)k) {
             own = pair_add(own, share);
         } else if (share.hi != 0) {

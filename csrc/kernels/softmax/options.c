@@ -50,10 +50,14 @@ static int plain_hessian(const struct crossent_softmax *call)
            call->hessian_rule != CROSSENT_RESIDUAL;
 }
 
+int unweighted_soft(const struct crossent_softmax *call)
+{
+    return call->label_smoothing == 0 && !call->class_weight && !has_focal(call);
+}
+
 int plain_soft(const struct crossent_softmax *call)
 {
-    return like_logits(call, &call->target) && call->label_smoothing == 0 && !call->class_weight &&
-           !has_focal(call) && !call->probability.data;
+    return like_logits(call, &call->target) && unweighted_soft(call) && !call->probability.data;
 }
 
 static int needs_general_rows(const struct crossent_softmax *call, const struct plan *plan)

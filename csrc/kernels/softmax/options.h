@@ -24,6 +24,9 @@ struct change logits_change(const struct crossent_softmax *call);
 /* Soft targets that the rows of labels read where they lie. */
 int plain_soft(const struct crossent_softmax *call);
 
+/* Whether soft targets are the caller's numbers, wherever they lie. */
+int unweighted_soft(const struct crossent_softmax *call);
+
 /* What a call asks of its rows: found once, and the same for all of them. */
 struct plan {
     int labels;                  /* the target is class indices */

@@ -95,24 +95,29 @@ static inline void progress_add(struct progress *row, double sum, double low)
     row->others = total;
 }
 
-static inline void progress_multiply(struct progress *row, double factor)
+static inline void progress_multiply(struct progress *row, struct pair factor)
 {
-    row->others *= factor;
-    row->others_low *= factor;
+    struct pair sum = pair_product((struct pair){row->others, row->others_low}, factor);
+    row->others = sum.hi;
+    row->others_low = sum.lo;
     for (size_t b = 0; b < row->blocks; b++)
-        row->factor[b] *= factor;
+        row->factor[b] *= pair_value(factor);
 }
 
-/* Moves what there is to another scale. */
+/* Moves what there is to another scale, by e^shift * 2^exponent of the old over those of the new: a
+ * power of two, exact, but where the shift differs. Then what went before is mostly nothing beside
+ * the new; in rows whose maximum creeps across 2 RANGE it is not, and the exponent of some 2^40 nats
+ * is a difference that keeps its digits as a pair. */
 static inline void progress_move(struct progress *row, double shift, double exponent)
 {
     double power = row->exponent - exponent;
-    double nats = shift == row->shift ? 0 : row->shift - shift;
-    /* Between two shifts what went before is e^-1024 of the new, that is nothing, except in rows
-     * that creep across 2 * RANGE, where the factor is rounded. */
-    if (row->blocks && (power != 0 || nats != 0))
-        progress_multiply(row, nats == 0 ? (power < -2000 ? 0 : ldexp(1, (int)power))
-                                         : exp(power * (double)LN2_HI + nats));
+    const struct pair ln2 = {LN2_HI_f64, LN2_LO_f64};
+    if (row->blocks && shift != row->shift)
+        progress_multiply(row, OF_ISA(kernels_).exp_pair(
+                                   pair_add(pair_product((struct pair){power, 0}, ln2),
+                                            pair_of(row->shift, -shift))));
+    else if (row->blocks && power != 0)
+        progress_multiply(row, (struct pair){power < -2000 ? 0 : ldexp(1, (int)power), 0});
     row->shift = shift;
     row->exponent = exponent;
 }

@@ -17,8 +17,8 @@ static inline int64_t only_class(const T *t, size_t n)
 }
 
 /* Adds a (top - x) to `distance` and a to `weight`. In double, and for T = double in pairs, where
- * `a_low` corrects a. Terms are rounded unless `exact`: all are positive, so that costs the sum one
- * unit in the last place at most. */
+ * `a_low` corrects a. Unless `exact`, top - x is rounded: all terms are positive, so that costs the
+ * sum half a unit in the last place at most. */
 INLINE void distance_add(struct totals *distance, struct totals *weight, int piece,
                          vec_f64 top, vec_f64 x, vec_f64 a, vec_f64 a_low, const int exact)
 {
@@ -30,12 +30,13 @@ INLINE void distance_add(struct totals *distance, struct totals *weight, int pie
     }
     totals_add_piece(distance, piece, term);
     totals_add_piece(weight, piece, a);
-    if (!exact)
-        return;
-    two_sum(top, vset_f64(0) - x, &low);
-    totals_add_low(distance, piece,
-                   vfma_f64(a, d, vset_f64(0) - term) + (a * low + a_low * d));
-    totals_add_low(weight, piece, a_low);
+    vec_f64 lost = vfma_f64(a, d, vset_f64(0) - term);
+    if (exact) {
+        two_sum(top, vset_f64(0) - x, &low);
+        lost = lost + (a * low + a_low * d);
+        totals_add_low(weight, piece, a_low);
+    }
+    totals_add_low(distance, piece, lost);
 }
 
 /* WIDE elements, without the one at `skip`, which may be none of them. `looking`: those with a = 0
@@ -53,7 +54,9 @@ distance_wide(struct totals *distance, struct totals *weight, const T *x, const 
             low = vload_wide(a_low + at);
         if (skipping) {
             vec_f64 here = vlanes_f64() + vset_f64((double)at);
-            share = vselect_f64(vequal_f64(here, vset_f64(skip)), zero, share);
+            mask_f64 out = vequal_f64(here, vset_f64(skip));
+            share = vselect_f64(out, zero, share);
+            low = vselect_f64(out, zero, low);
         }
         if (looking)
             other = vselect_f64(vequal_f64(share, zero), from, other);
@@ -119,6 +122,23 @@ INLINE struct pair distance_sum(const T *x, const T *a, const T *a_low, size_t n
     if (isnan(sum.hi))
         sum = distance_pass(x, a, a_low, n, k, from, weights, 1, exact);
     return sum;
+}
+
+/* Those sums of a row of up to TILE_CLASSES, class by class as softmax/tiles.inc.h has them. */
+static struct pair short_distance(const T *x, const T *a, size_t n, size_t k, T top,
+                                  struct pair *weights)
+{
+    const vec_f64 from = vset_f64(top == -(T)INFINITY ? 0 : (double)top);
+    struct totals distance, weight;
+    totals_clear(&distance);
+    totals_clear(&weight);
+    for (size_t j = 0; j < n; j++)
+        if (j != k && a[j] != 0)
+            distance_add(&distance, &weight, 0, from, vset_f64((double)x[j]),
+                         vset_f64((double)a[j]), vset_f64(0), 0);
+    *weights = pair_of(vtop_f64(weight.hi[0]), vtop_f64(weight.lo[0]));
+    const double sum = vtop_f64(distance.hi[0]);
+    return pair_of(sum, isfinite(sum) ? vtop_f64(distance.lo[0]) : 0);
 }
 
 /* The statistics of a soft target with anchor k: sum of t_j (x_k - x_j), of t_j, j != k. */
