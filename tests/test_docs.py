@@ -126,8 +126,9 @@ def test_all_names_are_sorted():
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_code_in_documents_runs(path):
+def test_code_in_documents_runs(path, tmp_path, monkeypatch):
     """All blocks of one document, one after another; `X`, `y` and the like are some data."""
+    monkeypatch.chdir(tmp_path)  # where examples leave files
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((256, 784), dtype=np.float32), rng.integers(0, 10, 256)
     names = {"np": np, "X": X, "y": y, "Xv": X[:64], "yv": y[:64]}
