@@ -77,6 +77,18 @@ def test_rows_are_converted_as_if_all_were_before(kind, layout, dtype, rng):
     assert_same_bits(trained(given, y, dtype), trained(given.astype(dtype), y, dtype))
 
 
+@pytest.mark.parametrize("kind", [bool, np.uint8, int])
+def test_one_hot_rows_are_labels(kind, rng):
+    X, y = data(rng)
+    hot = np.eye(CLASSES, dtype=kind)[y]
+    options = {"class_weight": "balanced", "validation": (X, hot)}
+    assert_same_bits(
+        trained(X, hot, **options), trained(X, y, class_weight="balanced", validation=(X, y))
+    )
+    several = (hot + np.roll(hot, 1)).astype(int)  # no longer one-hot: as probabilities
+    assert_same_bits(trained(X, several), trained(X, several.astype(np.float32)))
+
+
 def test_bfloat16_and_mixed_chunks(rng):
     bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
     X, y = data(rng)

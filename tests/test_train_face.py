@@ -34,6 +34,13 @@ MISTAKES = {
     "create by place": (lambda: Network.create([4, 3], "relu"), "all others by name"),
     "create: units": (lambda: Network.create([4, 3], activations="relu"), "'activation'"),
     "dtype": (lambda: Network.create([4, 3], dtype=int), "dtype is .*expected float32 or"),
+    "dtype by name": (
+        lambda: Network.create([4, 3], dtype="floaty"),
+        "dtype is 'floaty'; expected",
+    ),
+    "seed": (lambda: Network.create([4, 3], seed="a"), "seed is 'a'; expected a whole number"),
+    "save": (lambda: Network.create([4, 3]).save(None), "path is None; expected the name"),
+    "load": (lambda: Network.load(3), "path is 3; expected the name of a file"),
     "sizes": (lambda: Network.create("4, 3"), "sizes is '4, 3'; expected a list"),
     "dropout": (lambda: Network.create([4, 8, 3], dropout="0.5"), "dropout is '0.5'; expected a n"),
     "dropout alone": (lambda: Network.create([4, 3], dropout="0.5"), "dropout is '0.5'"),
@@ -84,6 +91,11 @@ def test_signatures_and_pickles_stay():
 
 
 # ---------------------------------------------------------------- layers
+
+
+def test_a_softmax_of_one_output():
+    with pytest.warns(RuntimeWarning, match="a softmax of a single output is always 1.*'sigmoid'"):
+        Network.create([4, 1], output="softmax")
 
 
 def ones(*shape, dtype=np.float32):

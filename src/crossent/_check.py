@@ -55,6 +55,13 @@ def share(name, value):
     return value
 
 
+def flag(name, value):
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
+        raise TypeError(f"{name} is {value!r}; expected True or False")
+    return bool(value)
+
+
 def whole(name, value, low, high=None):
     """A whole number from `low` to `high`, as an int; a float may hold it, a bool may not."""
     try:

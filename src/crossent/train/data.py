@@ -89,9 +89,10 @@ def target_of(name, y, rows, outputs, dtype, elementwise):
                 + ("" if elementwise else f", or integer class indices of shape ({rows},)")
             )
         array = array.astype(dtype, copy=False)
+    elif not elementwise and array.shape == wide and outputs > 1:
+        array = one_hot(array, dtype)
     elif array.shape != (wide if elementwise else (rows,)):
-        hint = f" (of one-hot rows: {name}.argmax(1))" if array.shape == wide else ""
-        hint = hint or (f" ({name}.reshape(-1))" if array.shape == (rows, 1) else "")
+        hint = f" ({name}.reshape(-1))" if array.shape == (rows, 1) else ""
         raise ValueError(
             f"{name} has shape {array.shape}; expected {wide if elementwise else (rows,)}, as X "
             f"has {rows} rows{hint}"
@@ -99,6 +100,13 @@ def target_of(name, y, rows, outputs, dtype, elementwise):
     if array.dtype == bool:
         array = array.view(np.uint8)
     return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
+
+
+def one_hot(array, dtype):
+    """Class indices of rows of one 1 and else 0, integers or bool; of others probabilities."""
+    if ((array == 0) | (array == 1)).all() and (array.sum(axis=1, dtype=np.intp) == 1).all():
+        return array.argmax(axis=1)
+    return array.astype(dtype)
 
 
 def weights_of(name, sample_weight, rows):

@@ -34,6 +34,8 @@ def training(
     network changes, whatever happens."""
     _check.one_of("sampling", sampling, _core.SAMPLINGS)
     seed = _check.whole("seed", seed, 0)
+    shuffle, drop_last = _check.flag("shuffle", shuffle), _check.flag("drop_last", drop_last)
+    validate = _check.flag("validate", validate)
     accumulate = _check.whole("accumulate", accumulate, 1)
     optimizer = Adam() if optimizer is None else optimizer
     if isinstance(optimizer, type) or not hasattr(optimizer, "moments"):

@@ -1,5 +1,7 @@
 """The network that users hold: its arrays, its answers, its training."""
 
+import warnings
+
 import numpy as np
 
 from .. import _check, _core
@@ -57,6 +59,13 @@ class Network:
         self.dropouts = per_hidden_layer("dropout", dropout, hidden, check_dropout)
         self.output = output or ("sigmoid" if self.outputs == 1 else "softmax")
         check_network(self, written=True)
+        if self.output == "softmax" and self.outputs == 1:
+            warnings.warn(
+                "a softmax of a single output is always 1, and its loss 0; expected "
+                "output='sigmoid' for yes or no, or one output for each class",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         self._forget()
 
     @classmethod
@@ -83,8 +92,14 @@ class Network:
         """
         if isinstance(sizes, str) or np.ndim(sizes) != 1:
             raise TypeError(f"sizes is {sizes!r}; expected a list, such as [784, 128, 10]")
-        if np.dtype(dtype) not in (np.float32, np.float64):
+        try:
+            known = np.dtype(dtype) in (np.float32, np.float64)
+        except TypeError:
+            known = False
+        if not known:
             raise TypeError(f"dtype is {dtype!r}; expected float32 or float64")
+        if seed is not None and not isinstance(seed, np.random.Generator):
+            seed = _check.whole("seed", seed, 0)
         sizes = [_check.whole("sizes", n, 1) for n in sizes]
         if len(sizes) < 2:
             raise ValueError(f"sizes is {sizes}; expected at least features and outputs")
@@ -283,6 +298,7 @@ class Network:
             of which each is asked for once. Arrays may be `numpy.memmap`: only the rows of a batch
             are touched. Lists of numbers and data frames become an array first.
         y : class indices (rows,), or targets (rows, outputs)
+            Rows of integers or booleans with one 1 are class indices too, for a softmax.
         loss : SoftmaxCrossEntropy or SigmoidCrossEntropy, optional
             With its options; reduction "mean".
         optimizer : SGD, Adam or AdamW, default ``Adam()``

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
-
 from .. import _check
 from .options import by_name
 from .schedules import Constant, check_schedule
@@ -56,8 +54,7 @@ class _Optimizer:
             _check.positive(name, getattr(self, name), optional=True)
         for name in ("momentum", "beta1", "beta2"):
             _check.share(name, getattr(self, name))
-        if not isinstance(self.nesterov, (bool, np.bool_)):
-            raise TypeError(f"nesterov is {self.nesterov!r}; expected True or False")
+        _check.flag("nesterov", self.nesterov)
         check_schedule("schedule", self.schedule)
 
 

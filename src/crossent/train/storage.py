@@ -18,16 +18,22 @@ def save(net, path):
         if bias is not None:
             arrays[f"bias{i}"] = bias
     np.savez(
-        path if hasattr(path, "write") else os.fsdecode(path),
+        path if hasattr(path, "write") else path_of(path),
         activations=np.array(net.activations, "U8"), dropouts=np.array(net.dropouts),
         output=np.array(net.output), layers=np.array(len(net.layers)),
         scaling=np.array(net._scaling, float), **arrays,
     )  # fmt: skip
 
 
+def path_of(path):
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path is {path!r}; expected the name of a file, or an open binary file")
+    return os.fsdecode(path)
+
+
 def written_to(path):
     """The file that `save` wrote: NumPy appends .npz to names that do not end so."""
-    path = os.fsdecode(path)
+    path = path_of(path)
     with_ending = path if path.endswith(".npz") else path + ".npz"
     return with_ending if os.path.exists(with_ending) else path
 
