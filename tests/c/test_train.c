@@ -69,8 +69,8 @@ static struct train_run new_run(const struct training *t, struct memory *m)
     const size_t step = size * (size_t)t->step, stride = features * step;
     for (size_t c = 0; c < t->chunks; c++) {
         const size_t begin = c * t->rows / t->chunks;
-        m->chunk[c] = (struct train_chunk){m->x + begin * stride, (ptrdiff_t)stride,
-                                           (ptrdiff_t)step, begin};
+        m->chunk[c] = (struct train_chunk){.data = m->x + begin * stride, .begin = begin,
+                                           .stride = (ptrdiff_t)stride, .step = (ptrdiff_t)step};
     }
     if (t->elementwise) run.loss.class_weight = t->class_weight;
     if (t->elementwise) run.loss.classes = 2;
