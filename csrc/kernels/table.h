@@ -155,6 +155,7 @@ struct scratch {
     /* classes elements for each row of softmax/general.inc.h */
     void *staged[GROUP], *staged_target[GROUP], *slope[GROUP];
     void *target_low[GROUP];               /* what rounding cut off the target, for double alone */
+    void *cap_low[GROUP];                  /* ... and off logits under softcap */
     const void *shared_target, *shared_low;/* the target beside the label's, if it is every row's */
 };
 

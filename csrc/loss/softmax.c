@@ -266,7 +266,8 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
     size_t row_bytes = call->classes * run->size;
     if (run->plan.general || call->classes > TILE_CLASSES)
         row_bytes = (row_bytes + 63) / 64 * 64;
-    const size_t needed = run->plan.general ? 5 : run->columns || run->staged_in || run->staged_out;
+    const size_t needed = run->plan.general ? 5 + (call->softcap != 0)
+                                            : run->columns || run->staged_in || run->staged_out;
     const size_t group = group_size(run);
     char *memory = needed ? run_allocate(run, group * row_bytes * needed) : NULL;
     scratch->tiles = memory;
@@ -278,6 +279,7 @@ static char *scratch_rows(struct softmax_run *run, struct rows *rows, struct scr
             scratch->staged_target[r] = row + 2 * row_bytes;
             scratch->slope[r] = row + 3 * row_bytes;
             scratch->target_low[r] = row + 4 * row_bytes;
+            scratch->cap_low[r] = row + (needed - 1) * row_bytes;
         }
     }
     return memory;
@@ -417,7 +419,7 @@ int run_slabs(struct crossent_softmax *call, const struct plan *plan,
     struct partial here[16];
     struct softmax_run run = {.call = call, .kernels = current_kernels(), .partials = here,
                               .plan = *plan};
-    int f64 = call->logits.dtype == CROSSENT_F64;
+    int f64 = call->logits.dtype == CROSSENT_F64 || call->softcap != 0;   /* softcap.inc.h */
     run.size = f64 ? sizeof(double) : sizeof(float);
     run.typed = f64 ? run.kernels->f64 : run.kernels->f32;
     run.columns = is_columns(&run);

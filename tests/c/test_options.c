@@ -328,6 +328,37 @@ static void test_case(enum crossent_dtype dtype, size_t rows, size_t classes, en
     free_case(&c);
 }
 
+/* softmax and log_softmax have no target, but temperature and softcap. */
+static void test_capped_function(enum crossent_dtype dtype, size_t n, enum crossent_output output)
+{
+    const size_t size = dtype == CROSSENT_F64 ? sizeof(double) : sizeof(float);
+    const wide limit = 4 * (dtype == CROSSENT_F64 ? 0x1p-52L : 0x1p-23L), cap = 3, warm = 2;
+    struct crossent_softmax call = {.ndim = 1, .shape = {1}, .rows = 1, .classes = n};
+    char *x = malloc(n * size), *out = malloc(n * size);
+    wide sum = 0;
+    call.logits = (struct crossent_array){x, dtype, {0}, (ptrdiff_t)size};
+    call.out = (struct crossent_array){out, dtype, {0}, (ptrdiff_t)size};
+    call.output = output;
+    call.softcap = (double)cap;
+    call.temperature = (double)warm;
+    for (size_t j = 0; j < n; j++) {
+        const float value = (float)(20 * random_unit() - 10);
+        dtype == CROSSENT_F64 ? (((double *)x)[j] = value) : (((float *)x)[j] = value);
+        sum += expl(cap * tanhl((wide)value / warm / cap));
+    }
+    check(crossent_softmax(&call) == CROSSENT_OK, "status");
+    for (size_t j = 0; j < n; j++) {
+        const wide value = dtype == CROSSENT_F64 ? ((double *)x)[j] : ((float *)x)[j];
+        const wide got = dtype == CROSSENT_F64 ? ((double *)out)[j] : ((float *)out)[j];
+        const wide log_p = cap * tanhl(value / warm / cap) - logl(sum);
+        const wide want = output == CROSSENT_SOFTMAX ? expl(log_p) : log_p;
+        check(fabsl(got - want) <= limit * fabsl(want), "capped class %zu of %zu: %La, not %La", j, n,
+              got, want);
+    }
+    free(x);
+    free(out);
+}
+
 static void tests(void)
 {
     static const size_t shapes[][2] = {{9, 1}, {13, 2}, {21, 3}, {37, 10}, {70, 17}, {9, 64},
@@ -343,6 +374,11 @@ static void tests(void)
         for (size_t s = 0; s < 4; s++)
             test_case((enum crossent_dtype)random_below(4), wide_shapes[s][0], wide_shapes[s][1],
                       (enum goal)(n % GOALS), !SLOW_LONG_DOUBLE);
+    for (int i = 0; i < 3 && !only_digest && !SLOW_LONG_DOUBLE; i++)
+        for (enum crossent_dtype dtype = CROSSENT_F32; dtype <= CROSSENT_F64; dtype++)
+            for (int log = 0; log < 2; log++)
+                test_capped_function(dtype, (size_t[]){7, 100, 5000}[i],
+                                     log ? CROSSENT_LOG_SOFTMAX : CROSSENT_SOFTMAX);
 }
 
 int main(int argc, char **argv) { return run_tests(argc, argv, tests); }

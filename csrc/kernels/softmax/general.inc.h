@@ -10,27 +10,19 @@
  *    Every term of the loss is positive, and where p_k and t_k are close to T the second form of
  *    gradient_k is a difference of two small numbers, each exact, instead of two large ones.
  */
-/* softcap * tanh(x / softcap), or its derivative 1 - tanh^2. */
-static inline vec capped(vec x, vec cap, vec *slope)
-{
-    vec t = tanh_lanes(x / cap);
-    *slope = vfma(vset(0) - t, t, vset(1));
-    return cap * t;
-}
+#if IS_DOUBLE
+#include "kernels/softmax/softcap.inc.h"
+#endif
 
-static inline void cap_elements(T *x, T *slope, size_t n, T cap)
+/* Whether rows have digits to lose to the rounding of capped logits. */
+static inline int keeps_cap_lows(const struct crossent_softmax *call)
 {
-    for (size_t i = 0; i < n; i += LANES) {
-        vec d, v = capped(vload_part(x + i, n - i, vset(0)), vset(cap), &d);
-        vstore_part(x + i, n - i, v);
-        if (slope)
-            vstore_part(slope + i, n - i, d);
-    }
+    return IS_DOUBLE && call->softcap != 0 && call->logits.dtype == CROSSENT_F64;
 }
 
 /* The logits of a row as the loss sees them; `buffer` where they cannot be used as they lie. */
 static const T *stage_logits(const struct crossent_softmax *call, const char *x,
-                             const char *mask_at, T *buffer, T *slope)
+                             const char *mask_at, T *buffer, T *low, T *slope)
 {
     const size_t n = call->classes;
     const T *staged = load_any(x, call->logits.step, call->logits.dtype, n, buffer);
@@ -38,11 +30,14 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
         return staged;
     const struct change change = logits_change(call);
     change_elements(&change, staged, call->softcap == 0 ? mask_at : NULL, buffer, n);
+#if IS_DOUBLE
     if (call->softcap != 0)
-        cap_elements(buffer, slope, n, (T)call->softcap);
+        cap_elements(buffer, low, slope, n, call->softcap, keeps_cap_lows(call));
+#endif
     for (size_t i = 0; call->softcap != 0 && mask_at && i < n; i++)
         if (!mask_at[(ptrdiff_t)i * call->class_mask.step]) {
             buffer[i] = -(T)INFINITY;
+            low[i] = 0;
             slope[i] = 1;
         }
     return buffer;
@@ -108,7 +103,7 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
     if (rows->label[r] >= 0)
         target = NULL;
     rows->x[r] = (const char *)stage_logits(call, rows->x[r], mask_at, scratch->staged[r],
-                                            scratch->slope[r]);
+                                            scratch->cap_low[r], scratch->slope[r]);
     rows->t[r] = NULL;
     rows->label_share[r] = (struct pair){1, 0};
     rows->classes_left[r] = count_left(call, mask_at);
@@ -278,10 +273,18 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
         struct pair share = label < 0 ? (struct pair){0, 0} : rows->label_share[r], others;
         struct pair own = {(double)t[k], IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
         rows->distance[r] = staged_distance(rows, r, k, x_k, &others, !unweighted_soft(call));
+#if IS_DOUBLE
+        if (keeps_cap_lows(call))
+            rows->distance[r] = pair_add(rows->distance[r],
+                                         (struct pair){cap_distance(rows, r, scratch), 0});
+#endif
         if (label == (int64_t)k) {
             own = pair_add(own, share);
         } else if (share.hi != 0) {
             struct pair d = pair_of((double)x_k, -(double)x[label]);
+            if (keeps_cap_lows(call))
+                d.lo += (double)((const T *)scratch->cap_low[r])[k] -
+                        (double)((const T *)scratch->cap_low[r])[label];
             rows->distance[r] = pair_add(rows->distance[r], pair_product(share, d));
             others = pair_add(others, share);
         }
@@ -316,6 +319,10 @@ static void general_rows_statistics(const struct crossent_softmax *call, struct 
         long_rows(rows, scratch, CROSSENT_GRADIENT);
     if (rows->classes > TILE_CLASSES && rows->classes <= BLOCK && call->entropy.data)
         restore_anchors(rows);
+#if IS_DOUBLE
+    for (size_t r = 0; keeps_cap_lows(call) && r < rows->count; r++)
+        cap_exponentials(rows, r, scratch);
+#endif
     for (size_t r = 0; r < rows->count; r++)
         general_sums(call, rows, r, scratch);
 }
@@ -399,6 +406,26 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
             to[i] *= ((const T *)scratch->slope[r])[i];
 }
 
+/* softmax or log_softmax of row r into `to`, contiguous. */
+static void general_function(const struct crossent_softmax *call, const struct rows *rows,
+                             size_t r, const struct scratch *scratch, T *to)
+{
+    const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    const T *x = (const T *)rows->x[r], *low = scratch->cap_low[r];
+    if (call->output == CROSSENT_LOG_SOFTMAX) {
+        for (size_t i = 0; i < n; i++) {
+            const T lost = keeps_cap_lows(call) ? low[k] - low[i] : 0;
+            to[i] = (x[i] - (T)rows->at_anchor[r]) - ((T)rows->loss[r] + lost);
+        }
+        return;
+    }
+    for (size_t base = 0; base < n; base += BLOCK)
+        scale_elements(to + base, (const T *)rows->exps[r] + base,
+                       n - base < BLOCK ? n - base : BLOCK, rows->scale[r],
+                       block_factor(rows, scratch, r, base), 0);
+    to[k] = (T)rows->anchor_p[r];
+}
+
 static void hessian_elements(const struct crossent_softmax *call, const struct rows *rows, size_t r,
                             const struct scratch *scratch, T *to)
 {
@@ -477,14 +504,24 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
     }
     if (call->output == CROSSENT_HESSIAN_VECTOR)
         write_hessian_vector(call, rows, r, scratch);
-    if (call->output != CROSSENT_GRADIENT)
+    if (call->output == CROSSENT_NOTHING || call->output == CROSSENT_HESSIAN_VECTOR)
         return;
-    general_gradient(call, rows, r, scratch, plain && !call->accumulate ? (T *)rows->out[r] : to);
+    T *first = plain && !call->accumulate ? (T *)rows->out[r] : to;
+    if (call->output == CROSSENT_GRADIENT)
+        general_gradient(call, rows, r, scratch, first);
+    else
+        general_function(call, rows, r, scratch, first);
     if (wide && call->accumulate)
         add_elements(rows->out[r], call->out.step, to, n);
     if (plain || (wide && call->accumulate))
         return;
     char *out = rows->out[r];
+    if (IS_DOUBLE && call->out.dtype == CROSSENT_F32 && call->out.step == sizeof(float) &&
+        !call->accumulate) {
+        for (size_t i = 0; i < n; i++)
+            ((float *)out)[i] = (float)to[i];
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         char *p = out + (ptrdiff_t)i * call->out.step;
         double value = i == (size_t)rows->anchor[r] && !wide && call->softcap == 0

@@ -116,7 +116,7 @@ struct plan plan_of(const struct crossent_softmax *call)
     struct plan plan = {.focal = has_focal(call), .change = {0, 1, 0}};
     plan.labels = call->target.data && call->target.dtype > CROSSENT_BF16;
     plan.smoothing = even_smoothing(call);
-    plan.general = call->target.data && needs_general_rows(call, &plan);
+    plan.general = call->softcap != 0 || (call->target.data && needs_general_rows(call, &plan));
     if (plan.labels && call->label_smoothing != 0 && !plan.smoothing.on) {
         plan.shared_target = !plan.general && shares_target(call);
         plan.general |= !plan.shared_target;

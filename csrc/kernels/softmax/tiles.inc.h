@@ -213,7 +213,7 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
     }
     widen_to(rows->t_anchor + r0, own);
     for (int part = 0; part < PARTS; part++) {
-        size_t r = r0 + (size_t)(part * LANES_f64);
+        const size_t r = r0 + (size_t)(part * LANES_f64);
         vec_f64 low, others = two_sum(weight.hi[part], weight.lo[part], &low);
         vstore_f64(rows->distances + r, distance.hi[part]);
         vstore_f64(rows->distances_low + r, distance.lo[part]);
