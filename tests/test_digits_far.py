@@ -1,4 +1,4 @@
-"""Logits at the ends of their range: maxima that creep."""
+"""Logits at the ends of their range: maxima that creep, the largest losses."""
 
 import mpmath
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 import crossent
 
 from . import truth
-from .right import F32, assert_ulps
+from .right import F32, F64, assert_right, assert_ulps
 
 CREEPS = ([0, 1, 1 + 1e-6], [1, 2, 2 + 1e-6], [2, 1, 1 + 1e-6], [1, 2, 2 + 3e-6], [-2, -1, 1e-6],
           [0.6, 1.3, 2, 2 + 1e-6], [1, 3, 5, 7, 7 + 1e-6])  # fmt: skip
@@ -44,3 +44,16 @@ def test_long_rows_whose_maximum_creeps(creep, run, dtype, isa):
             at = part.start + (1 if j != k else run // 2)
             want = p[j] if j != k else p[j] - 1
             assert_ulps(truth.positive(np.array([want])), grad[0, [at]], dtype, 4, f"grad {j}")
+
+
+@pytest.mark.parametrize(
+    ("row", "t"),
+    [([1, -1], [0.75, 0.25]), ([-1, 1], [0.25, 0.75]), ([1, -1, 0], [0.75, 0.25, 0])],
+)
+@pytest.mark.parametrize("more", [0, 100, 5000])
+def test_finite_losses_of_the_largest_logits(row, t, more, dtype, isa):
+    """[1.7e308, -1.7e308], t = [.75, .25]: 8.5e307; `more` classes without a share."""
+    x = np.array([row + [0] * more], dtype) * dtype(1.7e308 if dtype == F64 else 3.3e38)
+    t = np.array([t + [0] * more], dtype)
+    assert_right("softmax", x, t)
+    assert_right("softmax", x, np.asfortranarray(np.repeat(t, 2, 0))[:1])

@@ -262,17 +262,14 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
     const int64_t label = rows->label[r];
     rows->fault_column[r] =
         call->nonfinite == CROSSENT_PROPAGATE ? SIZE_MAX : fault_column_of(rows, r);
-    if (rows->shift[r] != 0) {
-        shift_elements(scratch->staged[r], x, n, (T)rows->shift[r]);
-        x = scratch->staged[r];
-        rows->x[r] = (const char *)x;
-    }
     const size_t k = (size_t)rows->anchor[r];
-    const T x_k = (T)rows->at_anchor[r];
     if (t && k < n) {
+        const T x_k = x[k];
         struct pair share = label < 0 ? (struct pair){0, 0} : rows->label_share[r], others;
         struct pair own = {(double)t[k], IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
         rows->distance[r] = staged_distance(rows, r, k, x_k, &others, !unweighted_soft(call));
+        if (x_k == (T)INFINITY)
+            rows->distance[r] = endless(others);
 #if IS_DOUBLE
         if (keeps_cap_lows(call))
             rows->distance[r] = pair_add(rows->distance[r],
@@ -289,6 +286,10 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
             others = pair_add(others, share);
         }
         set_target_sums(rows, r, own, others);
+    }
+    if (rows->shift[r] != 0) {
+        shift_elements(scratch->staged[r], x, n, (T)rows->shift[r]);
+        rows->x[r] = scratch->staged[r];
     }
     if (label >= 0)
         rows->label_exp[r] = class_exp(rows, scratch, r, (size_t)label);

@@ -112,8 +112,18 @@ distance_pass(const T *x, const T *a, const T *a_low, size_t n, size_t k, T top,
     return totals_pair(&distance);
 }
 
+/* The sum of a_j (top - x_j), where a difference may be beyond the largest double. */
+static double far_distance(const T *x, const T *a, size_t step, size_t n, size_t k, double top)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+        if (j != k && a[j * step] != 0)
+            sum += (double)a[j * step] * (top * 0x1p-10 - (double)x[j * step] * 0x1p-10);
+    return sum * 0x1p10;
+}
+
 /* sum of a_j (top - x_j) and sum of a_j, j != k. `a_low`, or NULL, corrects a. Where 0 met -inf,
- * once more with an eye on zeros. */
+ * once more with an eye on zeros; where a sum is too large, once more in smaller units. */
 INLINE struct pair distance_sum(const T *x, const T *a, const T *a_low, size_t n, size_t k, T top,
                                 struct pair *weights, const int exact)
 {
@@ -121,6 +131,8 @@ INLINE struct pair distance_sum(const T *x, const T *a, const T *a_low, size_t n
     struct pair sum = distance_pass(x, a, a_low, n, k, from, weights, 0, exact);
     if (isnan(sum.hi))
         sum = distance_pass(x, a, a_low, n, k, from, weights, 1, exact);
+    if (IS_DOUBLE && isinf(sum.hi))
+        sum = (struct pair){far_distance(x, a, 1, n, k, (double)from), 0};
     return sum;
 }
 
@@ -138,7 +150,9 @@ static struct pair short_distance(const T *x, const T *a, size_t n, size_t k, T 
                          vset_f64((double)a[j]), vset_f64(0), 0);
     *weights = pair_of(vtop_f64(weight.hi[0]), vtop_f64(weight.lo[0]));
     const double sum = vtop_f64(distance.hi[0]);
-    return pair_of(sum, isfinite(sum) ? vtop_f64(distance.lo[0]) : 0);
+    if (isfinite(sum))
+        return pair_of(sum, vtop_f64(distance.lo[0]));
+    return (struct pair){isinf(sum) ? far_distance(x, a, 1, n, k, (double)top) : sum, 0};
 }
 
 /* The statistics of a soft target with anchor k: sum of t_j (x_k - x_j), of t_j, j != k. */

@@ -220,6 +220,14 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
         vstore_f64(rows->t_rest + r, others);
         vstore_f64(rows->t_rest_low + r, low);
     }
+    for (size_t l = 0; l < lane_count(rows, r0); l++) {
+        const size_t r = r0 + l, k = (size_t)rows->anchor[r];
+        if (isfinite(rows->distances[r]))
+            continue;
+        rows->distances[r] = far_distance(tile + l, t + l, LANES, rows->classes, k,
+                                          (double)tile[k * LANES + l]);
+        rows->distances_low[r] = 0;
+    }
     if (rows->shared_target)
         tile_label_targets(rows, r0, tile);
 }
@@ -243,12 +251,12 @@ static void tile_prepare(struct rows *rows, size_t r0, T *tile, T *t)
     vec at_anchor, max = tile_maxima(tile, rows->classes, narrowed(rows->column + r0), &at_anchor);
     for (size_t r = r0; r < r0 + LANES; r++)
         rows->shift[r] = 0;
+    if (rows->soft)
+        tile_soft_sums(rows, r0, tile, t, at_anchor, narrowed(rows->column + r0));
     if (vbits(vless(vset(RANGE), vabs(vmax(at_anchor, max)))))
         tile_shift(rows, r0, tile, &max, &at_anchor);
     if (rows->smoothing.on)
         tile_distances(rows, r0, tile, vmax(at_anchor, max));
-    if (rows->soft)
-        tile_soft_sums(rows, r0, tile, t, at_anchor, narrowed(rows->column + r0));
     widen_to(rows->max + r0, max);
     widen_to(rows->at_anchor + r0, at_anchor);
     widen_to(rows->exponent + r0, exponent_of(max, at_anchor));
