@@ -358,7 +358,7 @@ def test_weights_are_not_negative(value, dtype):
         z = np.zeros((2, 3), dtype)
         target, options = form(z, np.array([0, 1]))
         with pytest.raises(
-            ValueError, match=r"sample_weight of row 1 is negative or NaN; expected"
+            ValueError, match=r"sample_weight of row 1 is negative, infinite or NaN; expected"
         ):
             both(z, target, sample_weight=[1, value], **options)
         for name in ("class_weight", "focal_alpha"):

@@ -236,7 +236,8 @@ struct kernels {
     const struct typed_kernels *f32, *f64;
     double (*exp)(double), (*log)(double); /* of one number, the same on every machine */
     struct pair (*exp_pair)(struct pair);  /* of a sum, e^100 at most */
-    void (*logs)(double *x, size_t n);     /* of each of n positive, normal numbers, in place */
+    /* Of each of n positive, normal numbers, in place, and what rounding cut off. */
+    void (*logs)(double *x, double *low, size_t n);
     void (*probabilities)(struct probabilities *);     /* a row of the loss from probabilities */
     /* Statistics to losses and coefficients; `bias` is that of the rows' type. */
     void (*epilogue)(struct rows *, int bias);
@@ -245,7 +246,7 @@ struct kernels {
     void (*weigh)(const struct crossent_softmax *, struct rows *, size_t begin, size_t end);
     /* The same for all rows, where there is no such option but smoothing. */
     void (*plain)(double coefficient, struct rows *);
-    /* p + low = a b for n products (pair_product); whether all of them are above 0. */
+    /* p + low = a b for n products (pair_product); whether all are above 0, and finite. */
     int (*multiply)(const double *a, const double *b, double *p, double *low, size_t n);
     /* Elements of a binary loss with options (elements/binary.inc.h): fills the results that the
      * call asks for, returns the sum of the losses. Sample weights are 0 beyond `count`, as far as

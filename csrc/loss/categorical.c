@@ -78,37 +78,56 @@ static void sparse_rows(const struct softmax_run *run, size_t row, struct rows *
 {
     const struct crossent_categorical *call = (const struct crossent_categorical *)run->call;
     const struct crossent_array *array = &call->rows.logits;
-    double p[GROUP], minus[GROUP], low_loss, high_loss;
+    double p[GROUP], log[GROUP], log_low[GROUP], low_loss, high_loss;
     set_limits(call, run->kernels, &low_loss, &high_loss);
     for (size_t r = 0; r < rows->count; r++) {
         const char *at = rows->x[r] + (ptrdiff_t)rows->label[r] * array->step;
         p[r] = *(const double *)run->kernels->f64->load(at, 0, array->dtype, 1, &p[r]);
-        minus[r] = p[r] >= 0x1p-1022 && p[r] <= 1 ? p[r] : 1;
+        log[r] = p[r] >= 0x1p-1022 && p[r] <= 1 ? p[r] : 1;
     }
-    run->kernels->logs(minus, rows->count);
+    run->kernels->logs(log, log_low, rows->count);
     for (size_t r = 0; r < rows->count; r++) {
-        int below = p[r] < call->clip_low, above = 1 - p[r] < call->clip_high;
-        double loss = p[r] < 0x1p-1022 ? 0 - log_scaled(run->kernels->log, p[r], 0) : 0 - minus[r];
-        double a = call->rows.coefficient * rows->upstream[r] * rows->weight[r];
-        rows->loss[r] = rows->weight[r] * (below ? low_loss : above ? high_loss : loss);
+        const int below = p[r] < call->clip_low, above = 1 - p[r] < call->clip_high;
+        const struct pair weight = {rows->weight[r], rows->weight_low[r]};
+        const double slope = call->rows.coefficient;
+        struct pair loss = {0 - log[r], 0 - log_low[r]};
+        if (below || above)
+            loss = (struct pair){below ? low_loss : high_loss, 0};
+        else if (p[r] < 0x1p-1022)
+            loss = (struct pair){0 - log_scaled(run->kernels->log, p[r], 0), 0};
+        rows->loss[r] = pair_value(pair_product(weight, loss));
         if (!(p[r] >= 0 && p[r] <= 1))
             bad_probability(rows, r, row, (size_t)rows->label[r], partial);
         else if (call->rows.output == CROSSENT_GRADIENT)
             store_single(run, rows->out[r], (size_t)rows->label[r],
-                         below || above ? 0 : 0 - a / (p[r] + 0.0));
+                         below || above ? 0 : 0 - pair_value(pair_quotient(
+                             pair_product(pair_product((struct pair){slope, 0}, weight),
+                                          (struct pair){rows->upstream[r], 0}),
+                             (struct pair){p[r] + 0.0, 0})));
     }
 }
 
-/* The target of a row, class by class, in `to` where it is not there already. */
-static const double *whole_target(const struct rows *rows, size_t r, double *to)
+/* The target of a row, class by class, and what rounding cut off it: in `to` and `low` where it is
+ * not there already. */
+static const double *whole_target(const struct rows *rows, size_t r, double *to, const double **low,
+                                  double *low_room)
 {
-    if (rows->label[r] < 0)
+    const size_t n = rows->classes;
+    if (rows->label[r] < 0) {
+        *low = rows->t_low[r];
         return rows->t[r];
-    if (rows->t[r])
-        memcpy(to, rows->t[r], rows->classes * sizeof *to);
-    else
-        memset(to, 0, rows->classes * sizeof *to);
-    to[rows->label[r]] += pair_value(rows->label_share[r]);
+    }
+    memset(to, 0, n * sizeof *to);
+    memset(low_room, 0, n * sizeof *low_room);
+    if (rows->t[r]) {
+        memcpy(to, rows->t[r], n * sizeof *to);
+        memcpy(low_room, rows->t_low[r], n * sizeof *low_room);
+    }
+    const int64_t k = rows->label[r];
+    struct pair share = pair_add((struct pair){to[k], low_room[k]}, rows->label_share[r]);
+    to[k] = pair_value(share);
+    low_room[k] = (share.hi - to[k]) + share.lo;
+    *low = low_room;
     return to;
 }
 
@@ -116,21 +135,24 @@ static void dense_row(const struct softmax_run *run, size_t row, struct rows *ro
                       const char *target, struct scratch *scratch, struct partial *partial)
 {
     const struct crossent_categorical *call = (const struct crossent_categorical *)run->call;
+    const size_t n = rows->classes;
     run->typed->stage(&call->rows, rows, r, NULL, target, scratch);
-    double *one_hot = (double *)scratch->staged_target[r] + rows->classes;
+    double *room = (double *)scratch->staged_target[r];
     int labelled = weighs_by_target(&call->rows) || (rows->label[r] >= 0 && !rows->t[r]);
-    double s = labelled ? rows->weight[r] : rows->sample[r];
+    struct pair s = {labelled ? rows->weight[r] : rows->sample[r],
+                     labelled ? rows->weight_low[r] : 0};
     struct probabilities p = {
-        .classes = rows->classes, .p = (const double *)rows->x[r],
-        .t = whole_target(rows, r, one_hot), .normalize = call->normalize,
+        .classes = n, .p = (const double *)rows->x[r], .normalize = call->normalize,
         .clip_low = call->clip_low, .clip_high = call->clip_high,
-        .scaled = one_hot + rows->classes, .terms = scratch->slope[r],
+        .scaled = room + 3 * n, .terms = scratch->slope[r], .low = room + 4 * n,
         .live = (double *)rows->memory[r],
         .gradient = call->rows.output == CROSSENT_GRADIENT,
-        .factor = call->rows.coefficient * rows->upstream[r] * s};
+        .factor = pair_product(pair_product((struct pair){call->rows.coefficient, 0}, s),
+                               (struct pair){rows->upstream[r], 0})};
+    p.t = whole_target(rows, r, room + n, &p.t_low, room + 2 * n);
     set_limits(call, run->kernels, &p.low_loss, &p.high_loss);
     run->kernels->probabilities(&p);
-    rows->loss[r] = s * p.loss;
+    rows->loss[r] = pair_value(pair_product(s, p.loss));
     if (p.bad != SIZE_MAX)
         bad_probability(rows, r, row, p.bad, partial);
     else if (p.gradient)
@@ -169,13 +191,13 @@ static char *categorical_scratch(struct softmax_run *run, struct rows *rows,
                                  struct scratch *scratch)
 {
     const size_t row = run->call->classes;
-    double *memory = run_allocate(run, 7 * row * sizeof *memory);
+    double *memory = run_allocate(run, 9 * row * sizeof *memory);
     for (size_t r = 0; memory && r < GROUP; r++) {
         rows->memory[r] = (char *)memory;
         scratch->slope[r] = memory + row;
         scratch->staged[r] = memory + 2 * row;
-        scratch->target_low[r] = memory + 6 * row;
-        scratch->staged_target[r] = memory + 3 * row;    /* and behind it one_hot, scaled */
+        scratch->target_low[r] = memory + 3 * row;
+        scratch->staged_target[r] = memory + 4 * row;    /* and behind it room for dense_row */
     }
     return (char *)memory;
 }

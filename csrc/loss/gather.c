@@ -75,7 +75,7 @@ void row_weights(const struct softmax_run *run, size_t row, size_t n,
         int64_t label = rows->label[i];
         rows->weight[i] = rows->sample[i];
         rows->weight_low[i] = 0;
-        if (!(rows->sample[i] >= 0)) {
+        if (!(rows->sample[i] >= 0 && rows->sample[i] < INFINITY)) {
             partial_fault(partial, CROSSENT_BAD_WEIGHT, row + i, 0);
             rows->sample[i] = 0;
         }

@@ -3,10 +3,12 @@
  *
  * a) Losses without options and functions: BLOCK elements at a time, read and written where they
  *    lie if they are contiguous.
- * b) Losses with options: PIECE elements at a time go through buffers (elements/binary.inc.h). An
- *    element that takes no part has sample weight 0 there, and nothing of it reaches the results.
+ * b) Losses with options, and those that float has too few digits for (needs_double): PIECE
+ *    elements at a time go through buffers (elements/binary.inc.h). An element that takes no part
+ *    has sample weight 0 there, and nothing of it reaches the results.
  */
 #include <float.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,11 +189,21 @@ static void plain_task(void *context, size_t begin, size_t end)
 
 /* ---- losses with options --------------------------------------------------------------------- */
 
+/* In double as well: targets that float would round, and losses and slopes, or their factor,
+ * that float would round below the normal numbers before the other magnifies that. */
+static int needs_double(const struct crossent_sigmoid *call)
+{
+    const double factor = fabs(call->coefficient);
+    const int magnified = factor > 4 || (factor < 0x1p-100 && factor != 0);
+    return is_half(call->logits.dtype) || magnified ||
+           (call->logits.dtype == CROSSENT_F32 && call->target.dtype == CROSSENT_F64);
+}
+
 static int needs_pieces(const struct crossent_sigmoid *call)
 {
     return call->function == CROSSENT_BINARY_CROSS_ENTROPY ||
            (call->function == CROSSENT_SIGMOID_CROSS_ENTROPY &&
-            (call->options || is_half(call->logits.dtype)));
+            (call->options || needs_double(call)));
 }
 
 static void fault(struct block_sum *sum, int status, size_t element, double value)
@@ -223,7 +235,7 @@ static void element_weights(const struct sigmoid_run *run, size_t first, struct 
         weight[i] = i < e->count;
     if (o->sample_weight.data) {
         copy_elements(run, &o->sample_weight, first, e->count, weight, CROSSENT_F64, 0);
-        check_range(e, first, weight, 0, INFINITY, CROSSENT_BAD_WEIGHT, sum);
+        check_range(e, first, weight, 0, DBL_MAX, CROSSENT_BAD_WEIGHT, sum);
     }
     for (size_t i = 0; o->missing && i < e->count; i++)
         weight[i] = target[i] == target[i] ? weight[i] : 0;

@@ -3,11 +3,13 @@
  * A weight is b = m 2^n with 1/2 <= |m| < 1. The row counts from a class k whose x + n ln2 is
  * largest:
  *
- *     sum of b_j e^x_j = b_k e^x_k (1 + v)
- *     v = sum of (m_j / m_k) e^((x_j - x_k) + (n_j - n_k) ln2), j != k
+ *     sum of b_j e^x_j = 2^n_k e^x_k S
+ *     S = m_k + sum of m_j 2^(n_j - n_k) e^(x_j - x_k), j != k
  *
- * so that no power overflows, whatever the weights, and a small v keeps its digits through log1p.
- * Where terms of opposite sign cancel, the error is one of the largest of them.
+ * so that no power overflows, whatever the weights. S is a pair, and 2^n_k S = 2^N f with f near 1,
+ * whose f - 1 is exact: log(2^n_k S) = N ln2 + log1p(f - 1) keeps its digits where it is small, and
+ * weights that cancel exactly, or add up to 1, give what they should. Where terms of opposite sign
+ * cancel, the error is one of the largest of them.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -91,51 +93,65 @@ static void find_reference(const struct weighted_run *run, struct weighted_row *
     }
 }
 
-/* (m_j / m_k) e^((x_j - x_k) + (n_j - n_k) ln2) */
-static double relative_term(double (*exp)(double), const struct weighted_row *row, double x,
-                            double b)
+/* m_j 2^(n_j - n_k) e^(x_j - x_k); exact where x_j = x_k. */
+static struct pair relative_term(double (*exp)(double), const struct weighted_row *row, double x,
+                                 double b)
 {
     int n;
     double m = frexp(b, &n);
     struct pair d = pair_of(x, -row->x);
-    if (n != row->n) {
-        n -= row->n;
+    n -= row->n;
+    if (fabs(d.hi) > 600) {                          /* else e^d and its power of two are finite */
         struct pair sum = pair_of(d.hi, n * 0x1.62e42fefa38p-1);
         d = (struct pair){sum.hi, d.lo + (sum.lo + n * 0x1.ef35793c7673p-45)};
+        n = 0;
     }
     double e = exp(d.hi);
-    return e == 0 ? 0 : m / row->m * fma(e, d.lo, e);
+    if (e == 0)
+        return (struct pair){0, 0};
+    struct pair term = pair_product((struct pair){m, 0}, (struct pair){e, e * d.lo});
+    return (struct pair){ldexp(term.hi, n), ldexp(term.lo, n)};
 }
 
-/* v */
+/* S */
 static struct pair relative_sum(const struct weighted_run *run, const struct weighted_row *row,
                                 struct block *block)
 {
-    struct pair v = {0, 0};
+    struct pair sum = {row->m, 0};
     for (size_t base = 0, count; base < run->call->classes; base += count) {
         count = load_block(run, row, base, block);
-        for (size_t j = 0; j < count; j++)
-            if (block->b[j] != 0 && block->x[j] > -INFINITY && base + j != row->k)
-                two_sum_into(&v.hi, &v.lo, relative_term(run->kernels->exp, row, block->x[j],
-                                                         block->b[j]));
+        for (size_t j = 0; j < count; j++) {
+            if (block->b[j] == 0 || block->x[j] == -INFINITY || base + j == row->k)
+                continue;
+            struct pair term =
+                relative_term(run->kernels->exp, row, block->x[j], block->b[j]);
+            two_sum_into(&sum.hi, &sum.lo, term.hi);
+            sum.lo += term.lo;
+        }
     }
-    return v;
+    return pair_of(sum.hi, sum.lo);
 }
 
-/* log |b_k e^x_k (1 + v)|; sets the sign. */
+/* log |2^n_k e^x_k S|; sets the sign. */
 static double log_of_row(const struct weighted_run *run, const struct weighted_row *row,
-                         struct pair v, double *sign)
+                         struct pair sum, double *sign)
 {
-    double (*log)(double) = run->kernels->log;
-    struct pair one_v = pair_add((struct pair){1, 0}, v);
-    *sign = one_v.hi == 0 ? 0 : (one_v.hi < 0) == (row->m < 0) ? 1 : -1;
-    if (one_v.hi == 0)
+    int n;
+    *sign = (sum.hi > 0) - (sum.hi < 0);
+    if (sum.hi == 0)
         return -INFINITY;
-    double log_one_v = v.hi > -0.5 ? pair_log1p(log, v)
-                                   : log(fabs(one_v.hi)) + one_v.lo / one_v.hi;
-    struct pair sum = pair_of(row->x, log_scaled(log, fabs(row->m), row->n));
-    struct pair all = pair_of(sum.hi, log_one_v);
-    return all.hi + (sum.lo + all.lo);
+    double f = frexp(sum.hi, &n), low = ldexp(sum.lo, -n) * *sign;
+    f = fabs(f);
+    if (f < 0x1.6a09e667f3bcdp-1) {                  /* sqrt(1/2) <= f < sqrt(2) */
+        f *= 2;
+        low *= 2;
+        n--;
+    }
+    n += row->n;
+    double log = pair_log1p(run->kernels->log, pair_of(f - 1, low));
+    struct pair top = pair_of(row->x, n * 0x1.62e42fefa38p-1);      /* ln2, in two parts */
+    struct pair all = pair_of(top.hi, log + n * 0x1.ef35793c7673p-45);
+    return all.hi + (all.lo + top.lo);
 }
 
 static void weighted_task(void *context, size_t begin, size_t end)

@@ -226,11 +226,7 @@ INLINE vec log_pair(vec w, vec low, vec *lost)
     return log_parts(vselect(tiny, k - vset(IS_DOUBLE ? 64 : 32), k), m - vset(1), low, lost);
 }
 
-/* The larger of sigmoid(x) and 1 - sigmoid(x), and the smaller, where e = e^-|x|. */
-INLINE vec larger_share(vec e) { return vset(1) / (vset(1) + e); }
-INLINE vec smaller_share(vec e) { return e / (vset(1) + e); }
-
-/* sigmoid(x), with one division. */
+/* sigmoid(x) from e^-|x| <= 1, with one division. */
 INLINE vec sigmoid_of(vec x)
 {
     vec e = exp_negative(vabs(x));

@@ -182,10 +182,10 @@ def _label(found):
 
 def _weight(found):
     if not found.elementwise:
-        where, value = row_name(found.row, found.shape), "negative or NaN"
+        where, value = row_name(found.row, found.shape), "negative, infinite or NaN"
     else:
         where, value = element_name(found.logits, found.shape, found.row), found.value
-    return ValueError(f"sample_weight of {where} is {value}; expected >= 0")
+    return ValueError(f"sample_weight of {where} is {value}; expected >= 0 and finite")
 
 
 def _logits(found):

@@ -9,15 +9,15 @@
 
 struct probabilities {
     size_t classes;
-    const double *p, *t;                 /* t: the target */
+    const double *p, *t, *t_low;         /* t + t_low: the target */
     int normalize;
     double clip_low, clip_high;          /* crossent.h */
     double low_loss, high_loss;          /* what p clipped from below, from above costs */
-    double *scaled, *terms, *live;       /* room for a row each */
+    double *scaled, *terms, *low, *live; /* room for a row each */
     int gradient;                        /* wanted, in `terms`, times `factor` */
-    double factor;
+    struct pair factor;
 
-    double loss;
+    struct pair loss;
     size_t bad;                          /* the first class without a probability; `classes` where
                                             it is the sum that is 0; or SIZE_MAX */
 

@@ -109,7 +109,7 @@ static int multiply_pairs(const double *a, const double *b, double *p, double *l
                                          vload_part(b + i, n - i, one), zero, &rest);
         vstore_part(p + i, n - i, product);
         vstore_part(low + i, n - i, rest);
-        above &= vbits(vless(zero, product));
+        above &= vbits(vless(zero, product)) & vbits(vless(product, vset(INFINITY)));
     }
     return above == vbits(vless(zero, one));
 }

