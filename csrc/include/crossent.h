@@ -108,6 +108,7 @@ struct crossent_softmax {
     enum crossent_nonfinite nonfinite;
     int accumulate;                       /* add to `out` instead of replacing it */
     double coefficient;                   /* factor of every derivative (upstream / divisor) */
+    double coefficient_low;               /* what rounding cut off it */
     int threads;
 
     /* Results. */

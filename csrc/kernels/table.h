@@ -47,6 +47,7 @@ struct rows {
     int columns;                 /* softmax/lanes.inc.h works on them */
     int altered;                 /* source, weight or sample are not those of rows that all count */
     int shifted;                 /* some shift is not 0 */
+    int weighs;                  /* what rounding cuts off loss and scale counts: they are factors */
     int curved;                  /* the Hessian's diagonal is wanted */
     double curved_factor;        /* ... times this */
     struct smoothing smoothing;  /* where it is on, the anchor is the label */
@@ -87,10 +88,11 @@ struct rows {
     double loss[GROUP];          /* logsumexp(x) - x_anchor; the driver makes it the row's loss */
     double loss_low[GROUP];      /* what rounding cut off it; for double alone */
     double scale[GROUP];         /* p_j = scale * e_j for j != anchor; later gradient_j */
+    double scale_low[GROUP];     /* what rounding cut off it, if the row weighs */
     double rest[GROUP];          /* 1 - p_anchor */
     double anchor_p[GROUP];      /* p_anchor */
     double anchor_gradient[GROUP];
-    double logsumexp[GROUP];
+    double logsumexp[GROUP], logsumexp_low[GROUP];
     double smoothed[GROUP], smoothed_low[GROUP];       /* the loss of other targets than labels */
     double gap[GROUP];                                 /* T p_anchor - t_anchor there */
 
@@ -104,15 +106,19 @@ struct rows {
     struct pair t_sum[GROUP];
     double t_others[GROUP], t_anchor[GROUP];
     double label_exp[GROUP];     /* e_label */
-    double focal_loss[GROUP];
+    struct pair focal_loss[GROUP];
     double focal[GROUP], focal_slope[GROUP]; /* f and q of focal_factors, of labels */
+    double focal_low[GROUP], focal_slope_low[GROUP];
+    double push[GROUP];          /* scale / inverse */
     double log_sum[GROUP];       /* logsumexp(x) - x_anchor */
     double inverse[GROUP];       /* p_j = inverse * e_j */
     double b[GROUP];             /* gradient_j = scale e_j - b t_j, t_j of smoothing as well */
-    double hessian[GROUP];       /* factor of the Hessian's diagonal */
+    double hessian[GROUP];       /* factor of p (1 - p) in the Hessian's diagonal */
+    double residual[GROUP];      /* ... and of |T p - t| */
     double curvature[GROUP], lse_curvature[GROUP];   /* of the Hessian times a vector (options.c) */
     double probability[GROUP], entropy[GROUP];
-    double top_others[GROUP];    /* sum of e_j / e_top, j != top, the largest; 0: see log_sum */
+    double top_others[GROUP];    /* sum of e_j / e_top, j != top, the largest; -1: the anchor's */
+    double at_top[GROUP];        /* x - shift there */
     int64_t argmax[GROUP];
     char *hessian_at[GROUP], *target_gradient_at[GROUP], *vector_at[GROUP];
     size_t fault_column[GROUP];  /* of a row with a logit that has no loss, or SIZE_MAX */
@@ -181,6 +187,19 @@ static inline void focal_factors(double (*exp)(double), double (*log)(double), d
         *q += *f * gamma * p * (ce / rest);
 }
 
+/* What the focal factors of a row are made of (softmax/focal.inc.h): its sum of exponentials, lane by
+ * lane, but the anchor's; of the anchor p, 1 - p and -log p; and 1 / the sum of all. */
+struct focal_row {
+    double at_anchor, top, exponent, gamma;
+    double hi[8], lo[8];
+    struct pair p, rest, ce, inverse;
+};
+
+/* Of one class: f and q of focal_factors, and ce = -log p. */
+struct focal_class {
+    struct pair f, q, ce;
+};
+
 /* Whether an output is made of a row's exponentials. */
 static inline int keeps_exps(enum crossent_output output)
 {
@@ -245,7 +264,13 @@ struct kernels {
      * same kernels take, under the options of whole rows (softmax/options.c). */
     void (*weigh)(const struct crossent_softmax *, struct rows *, size_t begin, size_t end);
     /* The same for all rows, where there is no such option but smoothing. */
-    void (*plain)(double coefficient, struct rows *);
+    void (*plain)(double coefficient, double coefficient_low, struct rows *);
+    /* Adds n classes, but number `skip`, to the sum; what that makes of the anchor; the factors of n
+     * classes, `alpha` or NULL being theirs. */
+    void (*focal_sum)(struct focal_row *, const double *x, size_t n, size_t skip);
+    void (*focal_anchor)(struct focal_row *);
+    void (*focal_classes)(const struct focal_row *, const double *x, const double *alpha, size_t n,
+                          size_t anchor, struct focal_class *);
     /* p + low = a b for n products (pair_product); whether all are above 0, and finite. */
     int (*multiply)(const double *a, const double *b, double *p, double *low, size_t n);
     /* Elements of a binary loss with options (elements/binary.inc.h): fills the results that the

@@ -50,7 +50,7 @@ enum {
     /* The largest scaled exponential but the anchor's is near 2^BIAS: room for the least ones. */
     FLOAT_BIAS = 32, BIAS = IS_DOUBLE ? 64 : FLOAT_BIAS,
     /* By so many powers of two the anchor's may lead the largest of the others (exponent_of). */
-    ANCHOR_LEAD = IS_DOUBLE ? 512 : 64
+    ANCHOR_LEAD = IS_DOUBLE ? 512 : 94
 };
 
 static const T UNSCALE = IS_DOUBLE ? 0x1p-64 : 0x1p-32;      /* 2^-BIAS */
@@ -94,6 +94,7 @@ enum finishes { SCALED, FINISH_SHARE, FINISH_TARGET, CURVED, LOGS };
 #if IS_DOUBLE
 #include "kernels/softmax/epilogue.inc.h"
 #include "kernels/softmax/coefficients.inc.h"
+#include "kernels/softmax/focal.inc.h"
 #include "kernels/elements/probabilities.inc.h"
 #include "kernels/elements/binary.inc.h"
 
@@ -113,6 +114,9 @@ const struct kernels OF_ISA(kernels_) = {
     .epilogue = rows_epilogue,
     .weigh = weigh_rows,
     .plain = plain_rows,
+    .focal_sum = focal_sum,
+    .focal_anchor = focal_anchor,
+    .focal_classes = focal_classes,
     .multiply = multiply_pairs,
     .binary_loss = binary_losses,
     .sum = sum_elements,

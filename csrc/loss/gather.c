@@ -164,6 +164,8 @@ struct workspace *begin_rows(struct softmax_run *run, size_t group)
     rows->smoothing = run->plan.smoothing;
     rows->soft = run->plan.soft;
     rows->shared_target = run->plan.shared_target;
+    rows->weighs = run->plan.weighs || run->plan.soft ||
+                   (run->plan.general && (!run->plan.labels || run->call->label_smoothing != 0));
     rows->curved = run->plan.curved;
     rows->curved_factor = run->plan.curved_factor;
     rows->exps = rows->memory;

@@ -46,7 +46,7 @@ static void general_group(const struct softmax_run *run, size_t n, const struct 
     run->typed->general_statistics(call, rows, scratch);
     run->kernels->epilogue(rows, run->typed->bias);
     for (size_t r = 0; run->plan.focal && r < rows->count; r++)
-        if (rows->t[r])
+        if (rows->t[r] || call->focal_gamma != 0)
             run->typed->general_focal(call, rows, r, scratch);
 }
 

@@ -48,7 +48,7 @@ cdef extern from "crossent.h" nogil:
         crossent_hessian hessian_rule
         crossent_nonfinite nonfinite
         int accumulate
-        double coefficient
+        double coefficient, coefficient_low
         int threads
         double total, weight
         size_t count, fault_row, fault_column, faults

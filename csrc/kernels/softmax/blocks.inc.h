@@ -239,8 +239,9 @@ static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent
 }
 
 /* What exponentials become: e * scale; less a share, or b t of a soft target, which `other` is
- * -1 times; the Hessian's a p (1 - p), `other` being a. */
-INLINE vec row_finished(const T *e, const T *t, vec scale, vec other, const enum finishes kind)
+ * -1 times; the Hessian's a p (1 - p), `other` being a, and `top` as in curved(). */
+INLINE vec row_finished(const T *e, const T *t, vec scale, vec other, vec top,
+                        const enum finishes kind)
 {
     vec v = vload(e);
     if (kind == FINISH_SHARE)
@@ -249,23 +250,23 @@ INLINE vec row_finished(const T *e, const T *t, vec scale, vec other, const enum
     if (kind == FINISH_TARGET)
         return vfma(other, vload(t), v);
     if (kind == CURVED)
-        return other * v * (vset(1) - v);
+        return curved(v, other, top);
     return v;
 }
 
 /* All n >= LANES of a row; `to` may be e, and t is read for FINISH_TARGET alone. */
-INLINE void finish_row(T *to, const T *e, const T *t, size_t n, T scale, T other,
+INLINE void finish_row(T *to, const T *e, const T *t, size_t n, T scale, T other, T top,
                        const enum finishes kind)
 {
-    const vec s = vset(scale), o = vset(other);
+    const vec s = vset(scale), o = vset(other), most = vset(top);
     const size_t last = n - LANES;
-    const vec end = row_finished(e + last, t + last, s, o, kind);
+    const vec end = row_finished(e + last, t + last, s, o, most, kind);
     size_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (size_t k = i; k < i + 4 * LANES; k += LANES)
-            vstore(to + k, row_finished(e + k, t + k, s, o, kind));
+            vstore(to + k, row_finished(e + k, t + k, s, o, most, kind));
     for (; i + LANES <= n; i += LANES)
-        vstore(to + i, row_finished(e + i, t + i, s, o, kind));
+        vstore(to + i, row_finished(e + i, t + i, s, o, most, kind));
     vstore(to + last, end);
 }
 
@@ -278,7 +279,7 @@ static void curved_block_row(const struct rows *rows, size_t r, const struct scr
         curved_row(rows, r, scratch, a, to);
         return;
     }
-    finish_row(to, e, e, rows->classes, scale, (T)a, CURVED);
+    finish_row(to, e, e, rows->classes, scale, (T)a, (T)curved_top(rows, r, scratch, a), CURVED);
     to[rows->anchor[r]] = (T)(a * rows->anchor_p[r] * rows->rest[r]);
 }
 
@@ -294,9 +295,9 @@ static void write_block_row(const struct rows *rows, size_t r, struct scratch *s
         return;
     }
     if (rows->soft)
-        finish_row(out, e, t, rows->classes, scale, (T)-b, FINISH_TARGET);
+        finish_row(out, e, t, rows->classes, scale, (T)-b, 0, FINISH_TARGET);
     else
-        finish_row(out, e, e, rows->classes, scale, (T)-share, FINISH_SHARE);
+        finish_row(out, e, e, rows->classes, scale, (T)-share, 0, FINISH_SHARE);
     out[rows->anchor[r]] =
         (T)(output == CROSSENT_GRADIENT ? rows->anchor_gradient[r] : rows->anchor_p[r]);
 }
@@ -314,7 +315,7 @@ static int scale_block_rows(const struct rows *rows, const double *own)
     for (size_t r = 0; normal && r < rows->count; r++) {
         const T *e = (const T *)rows->exps[r];
         T *out = (T *)rows->out[r];
-        finish_row(out, e, e, rows->classes, scale[r], 0, SCALED);
+        finish_row(out, e, e, rows->classes, scale[r], 0, 0, SCALED);
         out[rows->anchor[r]] = at_anchor[r];
     }
     return normal;

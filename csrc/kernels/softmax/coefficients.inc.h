@@ -17,58 +17,80 @@ INLINE vec own_loss(const struct crossent_softmax *call, const struct rows *rows
     return loss;
 }
 
-/* a w T / sum of e_j, T the sum of a soft target. */
-INLINE vec soft_scale(const struct rows *rows, size_t r, size_t n, vec a, vec inverse)
+/* (a + a_low) b, rounded once. */
+INLINE vec times(vec a, vec a_low, vec b) { return vfma(a, b, a_low * b); }
+
+/* What z_loss adds to the loss and to the coefficients of a row, a + a_low being the factor of its
+ * derivatives: s lambda lse^2, and z = 2 a s lambda lse for every p_j. */
+INLINE void add_z_loss(const struct crossent_softmax *call, struct rows *rows, size_t r, size_t n,
+                       vec a, vec a_low, vec *loss, vec *low, vec *push, vec *push_low, vec *own)
 {
-    const vec zero = vset(0);
-    vec low, pull = finite_times(a, zero, vload_part(rows->weight + r, n, zero), zero, &low);
-    pull = finite_times(pull, low, vload_part(rows->t_total + r, n, zero),
-                        vload_part(rows->t_total_low + r, n, zero), &low);
-    pull = finite_times(pull, low, inverse, zero, &low);
-    return pull + low;
+    const vec zero = vset(0), p = vload_part(rows->anchor_p + r, n, zero);
+    const vec lse = vload_part(rows->logsumexp + r, n, zero);
+    const vec lse_low = vload_part(rows->logsumexp_low + r, n, zero);
+    vec s_low, a_s_low, z_low, more, more_low, lost;
+    vec s = finite_times(vload_part(rows->sample + r, n, zero), zero, vset(call->z_loss), zero,
+                         &s_low);
+    vec a_s = finite_times(a + a, a_low + a_low, s, s_low, &a_s_low);
+    vec z = finite_times(a_s, a_s_low, lse, lse_low, &z_low);
+    more = finite_times(s, s_low, lse, lse_low, &more_low);
+    more = finite_times(more, more_low, lse, lse_low, &more_low);
+    *loss = two_sum(*loss, more, &lost);
+    *low = vselect(vless(vabs(*loss), vset(INFINITY)), (*low + more_low) + lost, zero);
+    *push = two_sum(*push, z, &lost);
+    *push_low = vselect(vless(vabs(*push), vset(INFINITY)), (*push_low + z_low) + lost, zero);
+    *own = vfma(z, p, *own);
+    vstore_part(rows->lse_curvature + r, n, a_s);
 }
 
 INLINE void weigh_lanes(const struct crossent_softmax *call, struct rows *rows, size_t r, size_t n)
 {
-    const vec zero = vset(0), one = vset(1), lambda = vset(call->z_loss);
-    const int focal = has_focal(call), gap = rows->smoothing.on || rows->soft;
-    const vec a = vset(call->coefficient) * vload_part(rows->upstream + r, n, zero);
-    const vec w = vload_part(rows->weight + r, n, zero), s = vload_part(rows->sample + r, n, zero);
+    const vec zero = vset(0), one = vset(1);
+    const int gap = rows->smoothing.on || rows->soft;
+    const vec w = vload_part(rows->weight + r, n, zero);
+    const vec w_low = vload_part(rows->weight_low + r, n, zero);
     const vec inverse = vload_part(rows->scale + r, n, zero);
-    const vec p = vload_part(rows->anchor_p + r, n, zero);
-    const vec q = focal ? vload_part(rows->focal_slope + r, n, zero) : one;
-    const vec sum = rows->soft ? vload_part(rows->t_total + r, n, zero) : one;
-    const vec pull = a * w, push = pull * q * sum;
-    vec low, loss = own_loss(call, rows, r, n, &low);
-    vstore_part(rows->log_sum + r, n, vload_part(rows->loss + r, n, zero));
-    loss = finite_times(w, vload_part(rows->weight_low + r, n, zero), loss, low, &low);
-    loss = loss + low;
-    if (focal)
-        loss = loss * vload_part(rows->focal + r, n, zero);
-    vec scale = push * inverse, own = zero - pull * q * vload_part(rows->rest + r, n, zero);
+    vec a_low, pull_low, sum_low, push_low, low, loss = own_loss(call, rows, r, n, &low);
+    const vec a = finite_times(vset(call->coefficient), vset(call->coefficient_low),
+                               vload_part(rows->upstream + r, n, zero), zero, &a_low);
+    const vec pull = finite_times(a, a_low, w, w_low, &pull_low);
+    vec sum = pull;
+    sum_low = pull_low;
     if (rows->soft)
-        scale = soft_scale(rows, r, n, a, inverse);
-    if (gap)
-        own = pull * vload_part(rows->gap + r, n, zero);
-    vec curvature = pull * sum, lse_curvature = zero;
-    vstore_part(rows->hessian + r, n, curvature);
-    if (call->z_loss != 0) {
-        const vec lse = vload_part(rows->logsumexp + r, n, zero);
-        lse_curvature = vset(2) * a * s * lambda;
-        vec z = lse_curvature * lse;
-        loss = loss + s * lambda * lse * lse;
-        scale = (push + z) * inverse;
-        own = own + z * p;
-        curvature = curvature + z;
+        sum = finite_times(pull, pull_low, vload_part(rows->t_total + r, n, zero),
+                           vload_part(rows->t_total_low + r, n, zero), &sum_low);
+    vstore_part(rows->log_sum + r, n, vload_part(rows->loss + r, n, zero));
+    loss = finite_times(w, w_low, loss, low, &low);
+    vec push = sum;
+    push_low = sum_low;
+    if (has_focal(call)) {
+        loss = finite_times(loss, low, vload_part(rows->focal + r, n, one),
+                            vload_part(rows->focal_low + r, n, zero), &low);
+        push = finite_times(sum, sum_low, vload_part(rows->focal_slope + r, n, one),
+                            vload_part(rows->focal_slope_low + r, n, zero), &push_low);
     }
-    vstore_part(rows->loss + r, n, loss);
-    vstore_part(rows->scale + r, n, scale);
+    vec own = zero - times(push, push_low, vload_part(rows->rest + r, n, zero));
+    if (gap)
+        own = times(pull, pull_low, vload_part(rows->gap + r, n, zero));
+    vstore_part(rows->hessian + r, n, sum + sum_low);
+    vstore_part(rows->residual + r, n, pull + pull_low);
+    vstore_part(rows->lse_curvature + r, n, zero);
+    if (call->z_loss != 0)
+        add_z_loss(call, rows, r, n, a, a_low, &loss, &low, &push, &push_low, &own);
+    vstore_part(rows->curvature + r, n, push + push_low);   /* no product takes focal factors */
+    vstore_part(rows->loss + r, n, loss + low);
+    push_low = push_low * inverse;
+    if (rows->soft) {         /* but of a target with one class, which gives a label's bits */
+        mask one_class = vequal(vload_part(rows->t_rest + r, n, zero), zero);
+        vec more = vselect(one_class, zero, vload_part(rows->scale_low + r, n, zero));
+        push_low = vfma(push, more, push_low);
+    }
+    vstore_part(rows->scale + r, n, vfma(push, inverse, push_low));
+    vstore_part(rows->push + r, n, push);
     vstore_part(rows->anchor_gradient + r, n, own);
-    vstore_part(rows->b + r, n, pull);
+    vstore_part(rows->b + r, n, pull + pull_low);
     vstore_part(rows->inverse + r, n, inverse);
-    vstore_part(rows->probability + r, n, p);
-    vstore_part(rows->curvature + r, n, curvature);
-    vstore_part(rows->lse_curvature + r, n, lse_curvature);
+    vstore_part(rows->probability + r, n, vload_part(rows->anchor_p + r, n, zero));
 }
 
 static void weigh_rows(const struct crossent_softmax *call, struct rows *rows, size_t begin,
@@ -79,22 +101,22 @@ static void weigh_rows(const struct crossent_softmax *call, struct rows *rows, s
 }
 
 /* The same without an option of whole rows but smoothing. */
-static void plain_rows(double coefficient, struct rows *rows)
+static void plain_rows(double coefficient, double coefficient_low, struct rows *rows)
 {
-    const vec a = vset(coefficient);
+    const vec a = vset(coefficient), a_low = vset(coefficient_low);
     for (size_t r = 0; r < rows->count; r += LANES) {
         const vec inverse = vload(rows->scale + r);
         if (rows->curved) {
             vstore(rows->inverse + r, inverse);
             vstore(rows->hessian + r, a);
         }
-        vstore(rows->scale + r, inverse * a);
+        vstore(rows->scale + r, times(a, a_low, inverse));
         if (rows->smoothing.on) {
             vstore(rows->loss + r, vload(rows->smoothed + r));
-            vstore(rows->anchor_gradient + r, a * vload(rows->gap + r));
+            vstore(rows->anchor_gradient + r, times(a, a_low, vload(rows->gap + r)));
             vstore(rows->b + r, a);
         } else {
-            vstore(rows->anchor_gradient + r, vset(0) - a * vload(rows->rest + r));
+            vstore(rows->anchor_gradient + r, vset(0) - times(a, a_low, vload(rows->rest + r)));
         }
     }
 }

@@ -103,6 +103,14 @@ INLINE vec log1p_single(vec v)
 /* What the anchor counts as: e^FAR is finite with all that it is multiplied by. */
 INLINE vec near_top(vec top, vec anchor) { return vmax(top - vset(FAR), anchor); }
 
+/* What rounding cut off `loss` = log(1 + v). Of a small v, log1p_pair has v rounded alone; up to
+ * 2^-30 the logarithm is v - v^2 / 2 to 2^-60. */
+INLINE vec small_low(vec v, vec v_low, vec loss, vec low)
+{
+    vec exact = (v - loss) + vfma(vset(-0.5) * v, v, v_low);
+    return vselect(vless(v, vset(0x1p-30)), exact, low);
+}
+
 /* Rows of float: the double they are worked out in has digits enough to drop all low parts. In
  * three passes, as the steps of one row wait for each other: shorter chains of more rows fit what
  * the processor looks ahead. */
@@ -121,6 +129,7 @@ static void epilogue_single(struct rows *rows)
         vec both = vset(1) / (ek * sum), inverse = ek * both;
         vstore(v + r, others * (sum * both));
         vstore(rows->scale + r, inverse);
+        vstore(rows->scale_low + r, vset(0));
         store_shares(rows, r, others * inverse, ek * inverse);
     }
     for (size_t r = 0; r < rows->count; r += LANES) {
@@ -128,6 +137,7 @@ static void epilogue_single(struct rows *rows)
         vec log_of_sum = log1p_single(vload(v + r)), loss = (start - anchor) + log_of_sum;
         vstore(rows->loss + r, loss);
         vstore(rows->logsumexp + r, vload(rows->shift + r) + (start + log_of_sum));
+        vstore(rows->logsumexp_low + r, vset(0));
         if (rows->smoothing.on) {
             vec top = vmax(anchor, vload(rows->max + r));
             smoothed_lanes(rows, r, top, anchor, (start - top) + log_of_sum, vset(0));
@@ -153,27 +163,37 @@ epilogue_lanes(struct rows *rows, size_t r)
     vec log_of_sum = log1p_pair(v, v_low, &log_low);
     vec loss = two_sum(start - anchor, log_of_sum, &low);
     low = vselect(vless(loss, infinite), low + log_low, zero);
+    const vec loss_low = low;
 
     vec sum = two_sum(others, ek, &sum_low);
     sum_low = sum_low + (others_low + ek_low);
     vec inverse = one / sum;
-    inverse = vfma(inverse, vfma(zero - inverse, sum, one) - inverse * sum_low, inverse);
+    vec more = vfma(zero - inverse, sum, one) - inverse * sum_low, near = inverse;
+    inverse = vfma(near, more, near);
+    if (rows->weighs)
+        vstore(rows->scale_low + r, vfma(near, more, near - inverse));
     vec part = quotient(others, others_low, sum, sum_low, inverse, &part_low);
-    if (vbits(vless(anchor, start)))
-        p = exp_scaled(anchor, scale);
+    mask far = vless(anchor, start);
+    if (vbits(far))       /* the neighbours in the register keep theirs */
+        p = vselect(far, exp_scaled(anchor, scale), p);
 
     vstore(rows->loss + r, loss + low);
-    vstore(rows->loss_low + r, (loss - (loss + low)) + low);
+    low = (loss - (loss + low)) + low;
+    if (rows->weighs)
+        low = small_low(v, v_low, vload(rows->loss + r), low);
+    vstore(rows->loss_low + r, low);
     vstore(rows->scale + r, inverse);
     store_shares(rows, r, part + part_low, p * inverse);
     if (rows->soft)
-        soft_lanes(rows, r, loss, low);
+        soft_lanes(rows, r, loss, loss_low);
     vec lse = two_sum(start, log_of_sum, &low);
-    vstore(rows->logsumexp + r,
-           vload(rows->shift + r) + vselect(vless(lse, infinite), lse + (low + log_low), lse));
+    low = vselect(vless(vabs(lse), infinite), low + log_low, zero);
+    vstore(rows->logsumexp + r, vload(rows->shift + r) + (lse + low));
+    vstore(rows->logsumexp_low + r, (lse - (lse + low)) + low);
     if (rows->smoothing.on) {
-        log_of_sum = two_sum(start - top, log_of_sum, &low);
-        smoothed_lanes(rows, r, top, anchor, log_of_sum, low + log_low);
+        vec lag_low, lag = two_sum(start, zero - top, &lag_low);
+        log_of_sum = two_sum(lag, log_of_sum, &low);
+        smoothed_lanes(rows, r, top, anchor, log_of_sum, low + (lag_low + log_low));
     }
 }
 

@@ -94,6 +94,22 @@ static int64_t one_hot_class(const struct crossent_softmax *call, const char *t)
     return only;
 }
 
+/* The label's share in its place: what smoothing keeps for it is negative, and would be taken back
+ * from sums. */
+static void whole_label(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                        struct pair share, int weighed, struct scratch *scratch)
+{
+    const size_t label = (size_t)rows->label[r];
+    struct pair whole = label_target(call, share, rows->kept_share[r]);
+    if (weighed)
+        whole = pair_product(whole, (struct pair){call->class_weight[label], 0});
+    const T hi = (T)pair_value(whole);
+    ((T *)scratch->staged_target[r])[label] = hi;
+    if (IS_DOUBLE)
+        ((T *)scratch->target_low[r])[label] = (T)((whole.hi - (double)hi) + whole.lo);
+    rows->label_share[r] = (struct pair){0, 0};
+}
+
 static void stage_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
                       const char *mask_at, const char *target, struct scratch *scratch)
 {
@@ -110,12 +126,14 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
     struct pair share = smoothing_share(call, rows->classes_left[r], &rows->kept_share[r]);
     if (!target && (!smooth || rows->smoothing.on))
         return;
+    const int shuns = !target && rows->kept_share[r].hi < 0;
+    const int weighed = call->class_weight && !weighs_by_target(call);
     if (!target)
         rows->label_share[r] = rows->kept_share[r];
-    if (!target && call->class_weight && !weighs_by_target(call))
+    if (!target && weighed)
         rows->label_share[r] = pair_product(
             rows->kept_share[r], (struct pair){call->class_weight[rows->label[r]], 0});
-    const int shares = labels && !mask_at && !has_focal(call);   /* focal targets replace t */
+    const int shares = labels && !mask_at && !has_focal(call) && !shuns;   /* focal: replace t */
     if (shares && scratch->shared_target) {
         rows->t[r] = scratch->shared_target;
         rows->t_low[r] = scratch->shared_low;
@@ -128,6 +146,8 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
         scratch->shared_target = rows->t[r];
         scratch->shared_low = rows->t_low[r];
     }
+    if (shuns)
+        whole_label(call, rows, r, share, weighed, scratch);
 }
 
 /* e_j on the row's scale */
@@ -190,8 +210,8 @@ static double weighed_distances(const struct rows *rows, size_t r, const struct 
     return pair_value(distance);
 }
 
-/* What the entropy needs: sums that count from the largest logit, whichever class is the anchor. */
-static void entropy_sums(struct rows *rows, size_t r, const struct scratch *scratch)
+/* What entropy and logsumexp need: sums that count from the largest logit. */
+static void top_sums(struct rows *rows, size_t r, const struct scratch *scratch)
 {
     const T *x = (const T *)rows->x[r];
     size_t k = (size_t)rows->anchor[r], top = k;
@@ -200,7 +220,8 @@ static void entropy_sums(struct rows *rows, size_t r, const struct scratch *scra
     top = top < rows->classes ? top : k;
     double others;
     rows->entropy[r] = weighed_distances(rows, r, scratch, x, top, &others);
-    rows->top_others[r] = top == k ? 0 : others / class_exp(rows, scratch, r, top);
+    rows->top_others[r] = top == k ? -1 : others / class_exp(rows, scratch, r, top);
+    rows->at_top[r] = (double)x[top];
 }
 
 static void set_target_sums(struct rows *rows, size_t r, struct pair own, struct pair others)
@@ -293,11 +314,11 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
     }
     if (label >= 0)
         rows->label_exp[r] = class_exp(rows, scratch, r, (size_t)label);
-    if (call->entropy.data)
-        entropy_sums(rows, r, scratch);
+    if (wants_top(call))
+        top_sums(rows, r, scratch);
 }
 
-/* block_rows leaves 0 where the anchor's exponential was, which the entropy needs. */
+/* block_rows leaves 0 where the anchor's exponential was, which top_sums needs. */
 static void restore_anchors(struct rows *rows)
 {
     for (size_t r = 0; r < rows->count; r++) {
@@ -318,7 +339,7 @@ static void general_rows_statistics(const struct crossent_softmax *call, struct 
         block_rows(rows, scratch, CROSSENT_GRADIENT);
     else
         long_rows(rows, scratch, CROSSENT_GRADIENT);
-    if (rows->classes > TILE_CLASSES && rows->classes <= BLOCK && call->entropy.data)
+    if (rows->classes > TILE_CLASSES && rows->classes <= BLOCK && wants_top(call))
         restore_anchors(rows);
 #if IS_DOUBLE
     for (size_t r = 0; keeps_cap_lows(call) && r < rows->count; r++)
@@ -342,32 +363,91 @@ static double class_factors(const struct crossent_softmax *call, const struct ro
     return f;
 }
 
+/* n logits from class `base` on, in double. */
+static const double *double_logits(const struct rows *rows, size_t r, size_t base, size_t n,
+                                   struct scratch *scratch)
+{
+    const T *x = (const T *)rows->x[r] + base;
+    for (size_t i = 0; i < n; i++)
+        scratch->load[i] = (double)x[i];
+    return scratch->load;
+}
+
+static struct focal_row focal_of_row(const struct crossent_softmax *call, const struct rows *rows,
+                                     size_t r, struct scratch *scratch)
+{
+    const struct kernels *kernels = &OF_ISA(kernels_);
+    const double own = rows->at_anchor[r], max = rows->max[r];
+    struct focal_row row = {.at_anchor = own, .top = max > own ? max : own,
+                            .exponent = rows->exponent[r], .gamma = call->focal_gamma};
+    for (size_t base = 0, n; base < rows->classes; base += n) {
+        n = rows->classes - base < BLOCK ? rows->classes - base : BLOCK;
+        kernels->focal_sum(&row, double_logits(rows, r, base, n, scratch), n,
+                           (size_t)rows->anchor[r] - base);
+    }
+    kernels->focal_anchor(&row);
+    if (isnan(rows->loss[r]))
+        row.p = row.rest = row.ce = row.inverse = (struct pair){NAN, 0};
+    return row;
+}
+
+/* The factors of a label, and what they are made of in the place of what the epilogue found. */
+static void focal_label(const struct crossent_softmax *call, struct rows *rows, size_t r,
+                        const struct focal_row *row)
+{
+    const double *alpha = call->focal_alpha ? call->focal_alpha + rows->label[r] : NULL;
+    struct focal_class of;
+    OF_ISA(kernels_).focal_classes(row, &row->at_anchor, alpha, 1, 0, &of);
+    rows->focal[r] = of.f.hi;
+    rows->focal_low[r] = of.f.lo;
+    rows->focal_slope[r] = of.q.hi;
+    rows->focal_slope_low[r] = of.q.lo;
+    rows->loss[r] = row->ce.hi;
+    rows->loss_low[r] = row->ce.lo;
+    rows->rest[r] = pair_value(row->rest);
+}
+
+enum { FOCAL_PART = 64 };
+
 /* Each class's share t_j of the loss, weighted by its focal factor: the loss is sum of t_j f_j
- * ce_j, and its gradient that of a soft target t_j q_j. */
+ * ce_j, and its gradient that of a soft target t_j q_j. Of a label without any other share, its
+ * factors alone. */
 static void focal_targets(const struct crossent_softmax *call, struct rows *rows, size_t r,
                           struct scratch *scratch)
 {
-    const T *t = rows->t[r];
-    T *to = scratch->staged_target[r];
+    const T *t = rows->t[r], *t_low = rows->t_low[r];
+    const struct focal_row row = focal_of_row(call, rows, r, scratch);
     const size_t k = (size_t)rows->anchor[r];
-    double anchor = 0;
-    struct pair loss = {0, 0}, others = {0, 0};
+    T *to = scratch->staged_target[r];
+    struct pair loss = {0, 0}, anchor = loss, others = loss;
+    struct focal_class of[FOCAL_PART];
+    if (!t) {
+        focal_label(call, rows, r, &row);
+        return;
+    }
     for (size_t i = 0; i < rows->classes; i++) {
-        double own = (int64_t)i == rows->label[r] ? pair_value(rows->label_share[r]) : 0;
-        double share = (double)t[i] + own;
-        double ce, q, f = class_factors(call, rows, scratch, r, i, rows->scale[r], rows->loss[r],
-                                        &ce, &q);
-        two_sum_into(&loss.hi, &loss.lo, share == 0 ? 0 : share * f * ce);
-        to[i] = (T)(share * q);
+        const size_t at = i % FOCAL_PART, left = rows->classes - i;
+        const size_t n = left < FOCAL_PART ? left : FOCAL_PART;
+        if (at == 0)
+            OF_ISA(kernels_).focal_classes(&row, double_logits(rows, r, i, n, scratch),
+                                           call->focal_alpha ? call->focal_alpha + i : NULL, n,
+                                           k - i, of);
+        struct pair share = {(double)t[i], IS_DOUBLE ? (double)t_low[i] : 0};
+        if ((int64_t)i == rows->label[r])
+            share = pair_add(share, rows->label_share[r]);
+        const struct pair pull = pair_product(share, of[at].q);
+        if (share.hi != 0)
+            loss = pair_add(loss, pair_product(pair_product(share, of[at].f), of[at].ce));
+        to[i] = (T)pair_value(pull);
         if (i == k)
-            anchor = share * q;
+            anchor = pull;
         else
-            two_sum_into(&others.hi, &others.lo, share * q);
+            others = pair_add(others, pull);
     }
     rows->t[r] = to;
-    rows->focal_loss[r] = pair_value(loss);
+    rows->focal_loss[r] = loss;
     rows->label_share[r] = (struct pair){0, 0};
-    set_target_sums(rows, r, (struct pair){anchor, 0}, others);
+    set_target_sums(rows, r, anchor, others);
 }
 
 /* to_j = a p_j - b t_j - share for a block; e_j * scale = p_j */
@@ -394,10 +474,12 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
     const T *e = (const T *)rows->exps[r], *t = rows->t[r];
     const double share = t ? 0 : rows->b[r] * rows->smoothing.share.hi;
     const double b = t ? target_factor(rows->b[r], rows->t_others[r]) : rows->b[r];
+    const int tiny = fabs(rows->scale[r]) < 0x1p-900;    /* of a focal factor: both by themselves */
+    const double scale = tiny ? rows->inverse[r] : rows->scale[r], push = tiny ? rows->push[r] : 1;
     for (size_t base = 0; base < n; base += BLOCK)
         gradient_elements(to + base, e + base, t ? t + base : NULL,
-                          n - base < BLOCK ? n - base : BLOCK, rows->scale[r],
-                          block_factor(rows, scratch, r, base), b, share);
+                          n - base < BLOCK ? n - base : BLOCK, scale,
+                          push * block_factor(rows, scratch, r, base), b, share);
     int64_t label = rows->label[r];
     if (t && label >= 0)      /* the label's own share is not in t */
         to[label] -= (T)(rows->b[r] * pair_value(rows->label_share[r]));
@@ -432,21 +514,23 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
     const T *t = rows->t[r];
-    const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1;
     const double a = rows->hessian[r] * hessian_factor(call->hessian_rule, rows->classes_left[r]);
     if (call->hessian_rule != CROSSENT_RESIDUAL) {
-        curved_row(rows, r, scratch, a * sum, to);
+        curved_row(rows, r, scratch, a, to);
         return;
     }
+    const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1, scale = sum * rows->inverse[r];
     const int64_t label = rows->label[r];
     const double kept = rows->smoothing.on ? rows->smoothing.kept.hi : 1;
     const double own = t ? rows->label_share[r].hi : kept;
     for (size_t i = 0; i < n; i++) {
-        double p = i == k ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * rows->inverse[r];
         double target = (t ? (double)t[i] : rows->smoothing.share.hi) +
                         ((int64_t)i == label ? own : 0);
-        double gap = i == k && target == sum ? sum * rows->rest[r] : fabs(sum * p - target);
-        to[i] = (T)(a * gap);
+        double gap = i == k ? fma(sum, rows->anchor_p[r], -target)
+                            : fma(class_exp(rows, scratch, r, i), scale, -target);
+        if (i == k && target == sum)
+            gap = sum * rows->rest[r];
+        to[i] = (T)(rows->residual[r] * fabs(gap));
     }
 }
 

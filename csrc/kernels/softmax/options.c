@@ -66,8 +66,8 @@ static int needs_general_rows(const struct crossent_softmax *call, const struct 
     int half = call->out.dtype == CROSSENT_F16 || call->out.dtype == CROSSENT_BF16;
     return (soft && !plain_soft(call)) || call->softcap != 0 ||
            (call->accumulate && half) || (call->hessian.data && !plain_hessian(call)) ||
-           call->output == CROSSENT_HESSIAN_VECTOR ||
-           call->target_gradient.data || call->entropy.data ||
+           call->output == CROSSENT_HESSIAN_VECTOR || call->focal_gamma != 0 ||
+           call->target_gradient.data || call->entropy.data || call->logsumexp.data ||
            call->argmax.data || call->correct.data || call->nonfinite != CROSSENT_PROPAGATE;
 }
 
@@ -89,16 +89,31 @@ struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
     return share;
 }
 
+/* The label has less than any other class: the anchor of its row is the largest logit, as of a soft
+ * target, since logsumexp(x) - x_label may be nearly all taken back. */
+static int shuns_label(const struct crossent_softmax *call, size_t left)
+{
+    struct pair kept;
+    smoothing_share(call, left, &kept);
+    return kept.hi < 0;
+}
+
+struct pair label_target(const struct crossent_softmax *call, struct pair share, struct pair kept)
+{
+    return call->smoothing_off_target && share.hi != 0 ? pair_of(1, -call->label_smoothing)
+                                                       : pair_add(share, kept);
+}
+
 static struct smoothing even_smoothing(const struct crossent_softmax *call)
 {
     struct smoothing s = {0};
     if (call->label_smoothing == 0 || call->class_mask.data || has_focal(call) ||
-        (call->class_weight && !weighs_by_target(call)))
+        (call->class_weight && !weighs_by_target(call)) || shuns_label(call, call->classes))
         return s;
     const struct pair count = {(double)call->classes - 1, 0};
     s.on = 1;
     s.share = smoothing_share(call, call->classes, &s.kept);
-    s.label = pair_value(pair_add(s.kept, s.share));
+    s.label = pair_value(label_target(call, s.share, s.kept));
     s.others = pair_value(pair_product(s.share, count));
     return s;
 }
@@ -108,7 +123,7 @@ static struct smoothing even_smoothing(const struct crossent_softmax *call)
 static int shares_target(const struct crossent_softmax *call)
 {
     return call->logits.dtype != CROSSENT_F64 && call->class_weight && !call->class_mask.data &&
-           !has_focal(call) && !call->probability.data;
+           !has_focal(call) && !call->probability.data && !shuns_label(call, call->classes);
 }
 
 struct plan plan_of(const struct crossent_softmax *call)
@@ -140,13 +155,11 @@ int is_ignored(const struct crossent_softmax *call, int64_t label)
     return 0;
 }
 
-/* The focal factors of a row's label. */
-static void label_focal(const struct crossent_softmax *call, const struct kernels *kernels,
-                        struct rows *rows, size_t r)
+/* The focal factors of a row's label, without a power: those with one are the general rows'. */
+static void label_focal(const struct crossent_softmax *call, struct rows *rows, size_t r)
 {
-    double alpha = call->focal_alpha ? call->focal_alpha[rows->label[r]] : 1;
-    focal_factors(kernels->exp, kernels->log, alpha, call->focal_gamma, rows->anchor_p[r],
-                  rows->rest[r], rows->loss[r], &rows->focal[r], &rows->focal_slope[r]);
+    rows->focal[r] = rows->focal_slope[r] = call->focal_alpha[rows->label[r]];
+    rows->focal_low[r] = rows->focal_slope_low[r] = 0;
 }
 
 static struct pair row_weight(const struct rows *rows, size_t r)
@@ -162,47 +175,64 @@ static double anchor_gap(const struct rows *rows, size_t r, double sum)
     return p + t < rest + others ? p - t : others - rest;
 }
 
+static struct pair number(double x) { return (struct pair){x, 0}; }
+
+/* a x b, rounded once. */
+static double scaled(struct pair a, double b) { return pair_value(pair_product(a, number(b))); }
+
 static void soft_row(const struct crossent_softmax *call, struct rows *rows, size_t r)
 {
-    const double s = rows->sample[r], slope = call->coefficient * rows->upstream[r];
-    const struct pair w = weighs_by_target(call) ? row_weight(rows, r) : (struct pair){s, 0};
+    const double s = rows->sample[r], inverse = rows->scale[r];
+    const struct pair w = weighs_by_target(call) ? row_weight(rows, r) : number(s);
+    const struct pair slope =
+        pair_product((struct pair){call->coefficient, call->coefficient_low},
+                     number(rows->upstream[r]));
     const int low = call->logits.dtype == CROSSENT_F64 && isfinite(rows->loss[r]);
     const struct pair total = rows->t_sum[r], ce = {rows->loss[r], low ? rows->loss_low[r] : 0};
-    const double a = slope * w.hi, sum = pair_value(total);
-    const double inverse = rows->scale[r], lse = rows->logsumexp[r];
-    const struct pair pull = pair_product(pair_product((struct pair){slope, 0}, w), total);
-    struct pair loss = rows->distance[r];
+    const struct pair a = pair_product(slope, w);
+    const double sum = pair_value(total);
+    struct pair push = pair_product(a, total), loss = rows->distance[r];
     if (has_focal(call))
-        loss = (struct pair){rows->focal_loss[r], 0};
+        loss = rows->focal_loss[r];
     else if (sum != 0)
         loss = pair_add(loss, pair_product(total, ce));
+    loss = pair_product(w, loss);
     rows->inverse[r] = inverse;
     rows->log_sum[r] = ce.hi;
-    rows->hessian[r] = rows->b[r] = a;
-    rows->curvature[r] = a * sum;
+    rows->b[r] = pair_value(a);
+    rows->residual[r] = pair_value(a);
+    rows->hessian[r] = pair_value(push);
     rows->lse_curvature[r] = 0;
-    rows->loss[r] = pair_value(pair_product(w, loss));
     if (rows->label[r] >= 0)
         rows->probability[r] = rows->label[r] == rows->anchor[r] ? rows->anchor_p[r]
                                                                  : rows->label_exp[r] * inverse;
-    rows->scale[r] = pair_value(pair_product(pull, (struct pair){inverse, 0}));
-    rows->anchor_gradient[r] = a * anchor_gap(rows, r, sum);
+    rows->anchor_gradient[r] = scaled(a, anchor_gap(rows, r, sum));
     if (call->z_loss != 0) {
-        double z = 2 * slope * s * call->z_loss * lse;
-        rows->loss[r] += s * call->z_loss * lse * lse;
-        rows->scale[r] = (a * sum + z) * inverse;
-        rows->anchor_gradient[r] += z * rows->anchor_p[r];
-        rows->curvature[r] += z;
-        rows->lse_curvature[r] = 2 * slope * s * call->z_loss;
+        const struct pair lse = {rows->logsumexp[r], rows->logsumexp_low[r]};
+        const struct pair lambda = pair_product(number(s), number(call->z_loss));
+        const struct pair bend = pair_product(pair_product(slope, number(2)), lambda);
+        const struct pair z = pair_product(bend, lse);
+        loss = pair_add(loss, pair_product(pair_product(lambda, lse), lse));
+        push = pair_add(push, z);
+        rows->anchor_gradient[r] += z.hi * rows->anchor_p[r];
+        rows->lse_curvature[r] = pair_value(bend);
     }
+    rows->loss[r] = pair_value(loss);
+    const int one_class = rows->t_others[r] == 0 || !isfinite(inverse);
+    rows->scale[r] =
+        pair_value(pair_product(push, (struct pair){inverse, one_class ? 0 : rows->scale_low[r]}));
+    rows->push[r] = push.hi;
+    rows->curvature[r] = pair_value(push);
 }
 
 /* sum of p_j (-log p_j) = (logsumexp - x_top) + sum of p_j (x_top - x_j): terms of one sign. */
-static void finish_entropy(const struct kernels *kernels, struct rows *rows, size_t r)
+static void finish_statistics(const struct kernels *kernels, struct rows *rows, size_t r)
 {
     struct pair others = {rows->top_others[r], 0};
-    double log_sum = others.hi == 0 ? rows->log_sum[r] : pair_log1p(kernels->log, others);
+    double log_sum = others.hi < 0 ? rows->log_sum[r] : pair_log1p(kernels->log, others);
     rows->entropy[r] = log_sum + rows->entropy[r] * rows->inverse[r];
+    if (others.hi >= 0)       /* an ulp of the anchor's lag is more than one of logsumexp */
+        rows->logsumexp[r] = rows->shift[r] + (rows->at_top[r] + log_sum);
 }
 
 static void divide(double *x, size_t n, double by)
@@ -221,10 +251,14 @@ static void warm_rows(const struct crossent_softmax *call, const struct plan *pl
         return;
     divide(rows->scale, n, warm);
     divide(rows->anchor_gradient, n, warm);
+    if (call->focal_gamma != 0)
+        divide(rows->push, n, warm);
     if (rows->smoothing.on || rows->soft || plan->general)
         divide(rows->b, n, warm);
     if (call->hessian.data)
         divide(rows->hessian, n, warm * warm);
+    if (call->hessian.data)
+        divide(rows->residual, n, warm * warm);
     if (call->output == CROSSENT_HESSIAN_VECTOR) {
         divide(rows->curvature, n, warm * warm);
         divide(rows->lse_curvature, n, warm * warm);
@@ -236,9 +270,9 @@ void apply_options(const struct crossent_softmax *call, const struct plan *plan,
 {
     if (!call->target.data)
         return;
-    for (size_t r = 0; plan->focal && r < rows->count; r++)
+    for (size_t r = 0; plan->focal && call->focal_gamma == 0 && r < rows->count; r++)
         if (!rows->t[r])
-            label_focal(call, kernels, rows, r);
+            label_focal(call, rows, r);
     if (plan->general)
         for (size_t r = 0; r < rows->count; r++)
             if (rows->t[r])
@@ -248,8 +282,8 @@ void apply_options(const struct crossent_softmax *call, const struct plan *plan,
     else if (rows->soft || plan->weighs)
         kernels->weigh(call, rows, 0, rows->count);
     else
-        kernels->plain(call->coefficient, rows);
-    for (size_t r = 0; call->entropy.data && r < rows->count; r++)
-        finish_entropy(kernels, rows, r);
+        kernels->plain(call->coefficient, call->coefficient_low, rows);
+    for (size_t r = 0; wants_top(call) && r < rows->count; r++)
+        finish_statistics(kernels, rows, r);
     warm_rows(call, plan, rows);
 }

@@ -10,6 +10,15 @@
 struct pair smoothing_share(const struct crossent_softmax *call, size_t left,
                             struct pair *label_share);
 
+/* The label's whole share, which `kept` makes of `share`. */
+struct pair label_target(const struct crossent_softmax *call, struct pair share, struct pair kept);
+
+/* Statistics that count from the largest logit, whichever class is the anchor. */
+static inline int wants_top(const struct crossent_softmax *call)
+{
+    return call->entropy.data || call->logsumexp.data;
+}
+
 /* What the rule makes of p (1 - p). */
 static inline double hessian_factor(enum crossent_hessian rule, size_t classes)
 {

@@ -381,14 +381,66 @@ static inline double block_factor(const struct rows *rows, const struct scratch 
     return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
 }
 
-/* to = a p (1 - p), where p = e * scale * factor. */
-static void curved_elements(T *to, const T *e, size_t n, double scale, double factor, double a)
+/* The sum of a block's exponentials but number k and those whose p = e * first * second is more than
+ * half; `short_others` in the order of tile_tops. */
+static double short_others(const T *e, size_t n, size_t k, T first, T second)
 {
-    T pre, rest = split_scale(scale, factor, &pre);
-    const vec first = vset(pre), second = vset(rest), one = vset(1), all = vset((T)a);
+    struct pair sum = {0, 0};
+    for (size_t i = 0; i < n; i++)
+        if (i != k && !(e[i] * first * second > (T)0.5))
+            two_sum_into(&sum.hi, &sum.lo, (double)e[i]);
+    return pair_value(sum);
+}
+
+static double block_others(const T *e, size_t n, size_t k, T first, T second)
+{
+    const vec zero = vset(0), half = vset((T)0.5), pre = vset(first), post = vset(second);
+    const vec anchor = vset(k < n ? (T)k : -1);
+    struct totals sum;
+    totals_clear(&sum);
+    for (size_t i = 0; i < n; i += WIDE)
+        for (size_t h = 0, at = i; h < HALVES && at < n; h++, at += LANES) {
+            vec v = vload_part(e + at, n - at, zero);
+            mask own = vequal(vlanes() + vset((T)at), anchor);
+            v = vselect(own, zero, vselect(vless(half, v * pre * post), zero, v));
+            totals_add(&sum, (int)h, v);
+        }
+    return totals_value(&sum);
+}
+
+/* a p_j (1 - p_j) of the class j, but the anchor, that has more than half of row r: of 1 - p_j, the
+ * sum of all others over all. Without such a class, a number that is not used. */
+static double curved_top(const struct rows *rows, size_t r, const struct scratch *scratch, double a)
+{
+    const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    const T *e = (const T *)rows->exps[r];
+    double rest = rows->anchor_p[r];
+    for (size_t base = 0; rest < 0.75 && base < n; base += BLOCK) {
+        const size_t count = n - base < BLOCK ? n - base : BLOCK;
+        const double factor = block_factor(rows, scratch, r, base);
+        T pre, post = split_scale(rows->inverse[r], factor, &pre);
+        double sum = n <= TILE_CLASSES ? short_others(e, n, k, pre, post)
+                                       : block_others(e + base, count, k - base, pre, post);
+        rest += sum * rows->inverse[r] * factor;
+    }
+    return a * rest * (1 - rest);
+}
+
+/* a p (1 - p), or `top` where p is more than half. */
+INLINE vec curved(vec p, vec a, vec top)
+{
+    return vselect(vless(vset((T)0.5), p), top, a * p * (vset(1) - p));
+}
+
+/* to = a p (1 - p), where p = e * scale * factor; `top` as in curved(). */
+static void curved_elements(T *to, const T *e, size_t n, double scale, double factor, double a,
+                            double top)
+{
+    T pre, post = split_scale(scale, factor, &pre);
+    const vec first = vset(pre), second = vset(post), all = vset((T)a), most = vset((T)top);
     for (size_t i = 0; i < n; i += LANES) {
         vec p = vload_part(e + i, n - i, vset(0)) * first * second;
-        vstore_part(to + i, n - i, all * p * (one - p));
+        vstore_part(to + i, n - i, curved(p, all, most));
     }
 }
 
@@ -397,10 +449,11 @@ static void curved_row(const struct rows *rows, size_t r, const struct scratch *
                        T *to)
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
+    const double top = curved_top(rows, r, scratch, a);
     for (size_t base = 0; base < n; base += BLOCK)
         curved_elements(to + base, (const T *)rows->exps[r] + base,
                         n - base < BLOCK ? n - base : BLOCK, rows->inverse[r],
-                        block_factor(rows, scratch, r, base), a);
+                        block_factor(rows, scratch, r, base), a, top);
     to[k] = (T)(a * rows->anchor_p[r] * rows->rest[r]);
 }
 

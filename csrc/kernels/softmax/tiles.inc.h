@@ -322,7 +322,7 @@ static inline vec tile_shares(const struct rows *rows, size_t r0)
 /* What a tile's exponentials, or its logits, become: gradients, probabilities, log(softmax). */
 struct finish {
     const T *t;
-    vec anchor, own, pre, scale, less, factor, max, log_sum;
+    vec anchor, own, pre, scale, less, factor, top, max, log_sum;
 };
 
 INLINE vec finished(const T *tile, size_t c, const struct finish *f, const enum finishes kind)
@@ -334,7 +334,7 @@ INLINE vec finished(const T *tile, size_t c, const struct finish *f, const enum 
     if (kind == FINISH_TARGET)
         v = vfma(f->less, vload(f->t + c * LANES), v);
     if (kind == CURVED)
-        v = f->factor * v * (vset(1) - v);
+        v = curved(v, f->factor, f->top);
     return vselect(vequal(vset((T)c), f->anchor), f->own, v);
 }
 
@@ -368,6 +368,33 @@ write_tile(const struct rows *rows, size_t r0, const T *tile, const struct finis
     }
 }
 
+/* The same as curved_top, of the rows of a tile. */
+static inline vec tile_tops(const struct rows *rows, size_t r0, const T *tile,
+                            const struct finish *f, const double *a)
+{
+    const vec half = vset((T)0.5), zero = vset(0);
+    vec_f64 sum[PARTS], low[PARTS];
+    for (int part = 0; part < PARTS; part++)
+        sum[part] = low[part] = vset_f64(0);
+    for (size_t c = 0; c < rows->classes; c++) {
+        vec v = vload(tile + c * LANES);
+        v = vselect(vless(half, v * f->pre * f->scale), zero, v);
+        v = vselect(vequal(vset((T)c), f->anchor), zero, v);
+        for (int part = 0; part < PARTS; part++) {
+            vec_f64 lost;
+            sum[part] = two_sum(sum[part], vwiden(v, part), &lost);
+            low[part] = low[part] + lost;
+        }
+    }
+    for (int part = 0; part < PARTS; part++) {
+        const size_t r = r0 + (size_t)(part * LANES_f64);
+        vec_f64 rest = (sum[part] + low[part]) * vload_f64(rows->inverse + r);
+        rest = rest + vload_f64(rows->anchor_p + r);
+        sum[part] = vload_f64(a + part * LANES_f64) * rest * (vset_f64(1) - rest);
+    }
+    return vnarrow(sum);
+}
+
 static void write_curved_tile(const struct rows *rows, size_t r0, const T *tile)
 {
     double own[LANES] = {0}, factor[LANES] = {0};
@@ -379,6 +406,7 @@ static void write_curved_tile(const struct rows *rows, size_t r0, const T *tile)
     f.own = narrowed(own);
     f.factor = narrowed(factor);
     f.scale = tile_scale(rows->inverse + r0, &f.pre);
+    f.top = tile_tops(rows, r0, tile, &f, factor);
     write_tile(rows, r0, tile, &f, rows->hessian_at, sizeof(T), CURVED);
 }
 

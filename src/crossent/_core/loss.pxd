@@ -1,4 +1,5 @@
 cimport numpy as cnp
+from libc.math cimport fma, isfinite
 
 from crossent.crossent cimport *
 
@@ -44,6 +45,11 @@ cdef class Known:
     cdef dict made
     cdef _Loss loss(self, dict options)
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict options)
+
+
+cdef inline double quotient_rest(double a, double b, double quotient) noexcept:
+    """What rounding cut off a / b."""
+    return fma(-quotient, b, a) / b if b != 0 and isfinite(quotient) else 0
 
 
 cdef object value_of(tuple result)

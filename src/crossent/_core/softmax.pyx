@@ -201,7 +201,9 @@ cdef class SoftmaxCrossEntropy(_Loss):
         """Sets what derivatives are multiplied by; returns the divisor. All arrays are in place."""
         merge_softmax(call)
         cdef double divisor = self.weigh(call, y, rows_shape, name)
-        call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
+        cdef double upstream = self.upstream(extra)
+        call.coefficient = 0 if divisor == 0 else upstream / divisor
+        call.coefficient_low = quotient_rest(upstream, divisor, call.coefficient)
         return divisor
 
     cdef double weigh(self, crossent_softmax *call, cnp.ndarray y, object rows_shape,
