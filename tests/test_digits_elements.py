@@ -43,15 +43,29 @@ def test_focal_factors_of_binary_losses(gamma, dtype, isa):
 
 
 def test_float32_logits_with_float64_targets(isa):
-    """1 - t near 0 keeps its digits; options that change nothing change no bit."""
-    x = np.array([0.5, -4, 30, 90, -90], F32)
-    t = np.array([1 - 1e-9, 1 / 3, 1 - 1e-12, 1 - 1e-15, 1e-300])
+    """1 - t near 0 keeps its digits; in place, and whatever the neighbours are."""
+    x = np.array([0.5, -4, 30, 90, -90, 2, 3], F32)
+    t = np.array([1 - 1e-9, 1 / 3, 1 - 1e-12, 1 - 1e-15, 1e-300, 1, 0.5])
     assert_right("sigmoid", x, t)
-    got = crossent.sigmoid_cross_entropy_value_and_grad(x, t, reduction="none")
-    ones = crossent.sigmoid_cross_entropy_value_and_grad(
-        x, t, reduction="none", sample_weight=np.ones(5)
+    loss, grad = crossent.sigmoid_cross_entropy_value_and_grad(x, t, reduction="none")
+    for i in range(len(x)):
+        alone = crossent.sigmoid_cross_entropy_value_and_grad(x[[i]], t[[i]], reduction="none")
+        assert (alone[0][0], alone[1][0]) == (loss[i], grad[i])
+    long_x, long_t = np.tile(x, 1500), np.tile(t, 1500)
+    total, again = crossent.sigmoid_cross_entropy_value_and_grad(
+        long_x, long_t, out=long_x, reduction="sum"
     )
-    assert all(np.array_equal(a, b) for a, b in zip(got, ones, strict=True))
+    assert np.array_equal(again, np.tile(grad, 1500))
+    want = exact.sigmoid_cross_entropy(x, t, reduction="sum").loss
+    assert float(abs(total - 1500 * want.value) / (1500 * want.value)) < 1e-6
+
+
+def test_float64_labels_of_float32_logits_are_labels(rng):
+    x, y = rng.standard_normal(5000).astype(F32), rng.integers(2, size=5000)
+    got = crossent.sigmoid_cross_entropy_value_and_grad(x, y.astype(F64))
+    want = crossent.sigmoid_cross_entropy_value_and_grad(x, y)
+    assert got[0] == want[0]
+    assert np.array_equal(got[1], want[1])
 
 
 @pytest.mark.parametrize("name", ["sample_weight", "upstream", "pos_weight", "normalizer"])

@@ -2,7 +2,7 @@
 #ifndef CROSSENT_MEMORY_H
 #define CROSSENT_MEMORY_H
 
-enum { THREAD_BYTES = 176 << 10 };
+enum { THREAD_BYTES = 240 << 10 };
 
 /* THREAD_BYTES that belong to this thread, in whole cache lines; NULL if there is no memory. A
  * thread gets them at its first call and gives them back when it ends. What stands in them is of

@@ -150,7 +150,8 @@ static void *store_block(const struct sigmoid_run *run, const struct crossent_ar
 }
 
 struct buffers {
-    _Alignas(64) double x[BLOCK], target[BLOCK], out[BLOCK], loss[BLOCK];
+    _Alignas(64) double x[BLOCK], target[BLOCK], out[BLOCK], loss[BLOCK], wide[BLOCK];
+    struct elements elements;
 };
 _Static_assert(sizeof(struct buffers) <= THREAD_BYTES, "THREAD_BYTES: too few");
 _Static_assert(sizeof(struct elements) <= THREAD_BYTES, "THREAD_BYTES: too few");
@@ -163,6 +164,57 @@ static void *run_memory(struct sigmoid_run *run)
     return memory;
 }
 
+/* Float64 targets of a block of float logits: as floats in buffers->target, and themselves in
+ * buffers->wide; whether float holds them all, as it does 0 and 1. */
+static int narrow_targets(const struct sigmoid_run *run, size_t first, size_t n,
+                          struct buffers *buffers)
+{
+    float *target = (float *)buffers->target;
+    size_t inexact = 0;
+    copy_elements(run, &run->call->target, first, n, buffers->wide, CROSSENT_F64, 0);
+    for (size_t i = 0; i < n; i++) {
+        target[i] = (float)buffers->wide[i];
+        inexact += (double)target[i] != buffers->wide[i];    /* NaN too; it stays NaN */
+    }
+    return inexact == 0;
+}
+
+/* Results of the elements whose targets float rounds, from the kernel of options, which is double.
+ * An element's results depend on nothing but itself. Returns the sum of all losses. */
+static double wide_elements(const struct sigmoid_run *run, const float *x, float *loss, float *out,
+                            size_t n, struct buffers *buffers)
+{
+    struct elements *e = &buffers->elements;
+    const float *target = (const float *)buffers->target;
+    double *wide = buffers->wide;
+    size_t from[PIECE];
+    memset(e, 0, sizeof *e);
+    for (size_t i = 0; i < PIECE; i++)
+        e->positive[i] = e->upstream[i] = 1;
+    for (size_t i = 0; i < n;) {
+        memset(e->sample, 0, sizeof e->sample);
+        for (e->count = 0; i < n && e->count < PIECE; i++) {
+            if ((double)target[i] == wide[i]) {
+                wide[i] = (double)loss[i];
+                continue;
+            }
+            from[e->count] = i;
+            e->x[e->count] = (double)x[i];
+            e->target[e->count] = wide[i];
+            e->sample[e->count++] = 1;
+        }
+        run->kernels->binary_loss(run->call, e);
+        for (size_t k = 0; k < e->count; k++) {
+            wide[from[k]] = e->loss[k];
+            loss[from[k]] = (float)e->loss[k];
+            if (out)
+                out[from[k]] = (float)e->gradient[k];
+        }
+    }
+    memset(wide + n, 0, (pieces_of(n, WIDEST) * WIDEST - n) * sizeof *wide);
+    return run->kernels->sum(wide, n);
+}
+
 static void plain_task(void *context, size_t begin, size_t end)
 {
     struct sigmoid_run *run = context;
@@ -170,19 +222,28 @@ static void plain_task(void *context, size_t begin, size_t end)
     struct buffers *buffers = run_memory(run);
     for (size_t block = begin; buffers && block < end; block++) {
         size_t first = block * BLOCK, n = smaller(BLOCK, run->elements - first);
-        const void *x = load_block(run, &call->logits, first, n, buffers->x);
-        const void *target = load_block(run, &call->target, first, n, buffers->target);
+        const void *x = load_block(run, &call->logits, first, n, buffers->x), *target;
+        const int narrow = call->target.dtype == CROSSENT_F64 && run->dtype == CROSSENT_F32 &&
+                           call->function == CROSSENT_SIGMOID_CROSS_ENTROPY;
+        const int wide = narrow && !narrow_targets(run, first, n, buffers);
+        target = narrow ? buffers->target
+                        : load_block(run, &call->target, first, n, buffers->target);
+        if (wide && x != buffers->x)             /* which `out` may be */
+            x = memcpy(buffers->x, x, n * sizeof(float));
         void *out = store_block(run, &call->out, first, buffers->out);
         void *loss = store_block(run, &call->loss, first, buffers->loss);
-        run->sums[block].partial = (struct partial){.fault_row = SIZE_MAX};
-        if (call->function == CROSSENT_SIGMOID_CROSS_ENTROPY)
-            run->sums[block].partial.sum =
-                run->typed->sigmoid_loss(x, target, loss, out, n, call->coefficient);
-        else
+        loss = wide && !loss ? buffers->loss : loss;
+        struct partial *partial = &run->sums[block].partial;
+        *partial = (struct partial){.fault_row = SIZE_MAX};
+        if (call->function != CROSSENT_SIGMOID_CROSS_ENTROPY)
             run->typed->sigmoid_function(call->function, x, out, n);
+        else
+            partial->sum = run->typed->sigmoid_loss(x, target, loss, out, n, call->coefficient);
+        if (wide)
+            partial->sum = wide_elements(run, x, loss, out, n, buffers);
         if (out == buffers->out)
             copy_elements(run, &call->out, first, n, out, run->dtype, 1);
-        if (loss == buffers->loss)
+        if (loss == buffers->loss && call->loss.data)
             copy_elements(run, &call->loss, first, n, loss, run->dtype, 1);
     }
 }
@@ -195,8 +256,7 @@ static int needs_double(const struct crossent_sigmoid *call)
 {
     const double factor = fabs(call->coefficient);
     const int magnified = factor > 4 || (factor < 0x1p-100 && factor != 0);
-    return is_half(call->logits.dtype) || magnified ||
-           (call->logits.dtype == CROSSENT_F32 && call->target.dtype == CROSSENT_F64);
+    return is_half(call->logits.dtype) || magnified;
 }
 
 static int needs_pieces(const struct crossent_sigmoid *call)
