@@ -95,35 +95,43 @@ static inline void progress_add(struct progress *row, double sum, double low)
     row->others = total;
 }
 
-static inline void progress_multiply(struct progress *row, struct pair factor)
+static inline void progress_multiply(struct progress *row, double factor)
 {
-    struct pair sum = pair_product((struct pair){row->others, row->others_low}, factor);
-    row->others = sum.hi;
-    row->others_low = sum.lo;
+    row->others *= factor;
+    row->others_low *= factor;
     for (size_t b = 0; b < row->blocks; b++)
-        row->factor[b] *= pair_value(factor);
+        row->factor[b] *= factor;
 }
 
-/* Moves what there is to another scale, by e^shift * 2^exponent of the old over those of the new: a
- * power of two, exact, but where the shift differs. Then what went before is mostly nothing beside
- * the new; in rows whose maximum creeps across 2 RANGE it is not, and the exponent of some 2^40 nats
- * is a difference that keeps its digits as a pair. */
+/* Multiplies what there is by e^(row->shift - shift) * 2^power. Mostly that is nothing beside what
+ * follows; in rows whose maximum creeps across 2 RANGE it is not, and its exponent, of two terms of
+ * some 2^41 nats, keeps its digits as a pair. Apart, as it is rare. */
+static __attribute__((noinline)) void progress_shift(struct progress *row, double shift,
+                                                     double power)
+{
+    const struct pair ln2 = {LN2_HI_f64, LN2_LO_f64}, powers = {power, 0};
+    const struct pair nats = pair_add(pair_product(powers, ln2), pair_of(row->shift, -shift));
+    const struct pair factor = OF_ISA(kernels_).exp_pair(nats);
+    const struct pair sum = pair_product((struct pair){row->others, row->others_low}, factor);
+    progress_multiply(row, pair_value(factor));
+    row->others = sum.hi;
+    row->others_low = sum.lo;
+}
+
+/* Moves what there is to another scale: by a power of two, exactly, where the shift is the same. */
 static inline void progress_move(struct progress *row, double shift, double exponent)
 {
     double power = row->exponent - exponent;
-    const struct pair ln2 = {LN2_HI_f64, LN2_LO_f64};
     if (row->blocks && shift != row->shift)
-        progress_multiply(row, OF_ISA(kernels_).exp_pair(
-                                   pair_add(pair_product((struct pair){power, 0}, ln2),
-                                            pair_of(row->shift, -shift))));
+        progress_shift(row, shift, power);
     else if (row->blocks && power != 0)
-        progress_multiply(row, (struct pair){power < -2000 ? 0 : ldexp(1, (int)power), 0});
+        progress_multiply(row, power < -2000 ? 0 : ldexp(1, (int)power));
     row->shift = shift;
     row->exponent = exponent;
 }
 
-/* After a change of max or anchor. */
-static inline void progress_rescale(struct progress *row)
+/* After a change of max or anchor. Apart from the loops, which need all registers. */
+static __attribute__((noinline)) void progress_rescale(struct progress *row)
 {
     const T anchor = (T)row->anchor, max = (T)row->max, top = anchor > max ? anchor : max;
     T shift = (T)row->shift;
