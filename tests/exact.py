@@ -231,17 +231,17 @@ def limits(clip, dtype):
 
 
 def categorical_row(probs, t, kept, v, o):
-    """loss = sum of t'_j (-log clip(p_j / S)), S = 1, or the row's sum with `normalize`."""
+    """loss = sum of t'_j (-log clip(p_j / S)), S = 1, or the row's sum with `normalize_rows`."""
     low, high = limits(o.clip, probs.dtype)
     p = exact(probs)
-    norm = total(p) if o.normalize else mpf(1)
+    norm = total(p) if o.normalize_rows else mpf(1)
     q, t = p / norm, smoothed(t, kept, o.w, o)[1]
     clipped = np.array([min(max(a, low), 1 - high) for a in q])
     logs = [mpmath.log(a) if a else -INF for a in clipped]
     loss = total(times(a, -b) for a, b in zip(t, logs, strict=True))
     live = np.where(clipped == q, t, mpf(0))
     own = np.array([a / b if b else times(a, INF) for a, b in zip(live, p, strict=True)])
-    push = total(live) / norm if o.normalize else mpf(0)
+    push = total(live) / norm if o.normalize_rows else mpf(0)
     one = sum(a != 0 for a in live) == 1
     grad = np.array([push - a for a in own])
     return {
@@ -250,12 +250,12 @@ def categorical_row(probs, t, kept, v, o):
     }
 
 
-CATEGORICAL = {**SOFTMAX, "clip": None, "normalize": False}
+CATEGORICAL = {**SOFTMAX, "clip": None, "normalize_rows": False}
 
 
 def categorical_cross_entropy(probs, target, **options):
     o = SimpleNamespace(**(CATEGORICAL | options))
-    bits = GUARD + (far(FAR) if o.normalize else 0)
+    bits = GUARD + (far(FAR) if o.normalize_rows else 0)
     return row_loss(np.asarray(probs), np.asarray(target), o, categorical_row, lambda p, o: bits)
 
 

@@ -103,14 +103,14 @@ def minus_log(p, rest):
 def categorical(p, t, s, u, v, o):
     p, t = p.astype(LD), t.astype(LD)
     w = np.broadcast_to(np.asarray(o.get("class_weight", 1), LD), p.shape[-1:])
-    norm = sums(p) if o.get("normalize") else LD(1)
+    norm = sums(p) if o.get("normalize_rows") else LD(1)
     others = np.stack([np.delete(p, j, -1).sum(-1) for j in range(p.shape[-1])], -1)
-    q, rest = p / norm, others / norm if o.get("normalize") else 1 - p
+    q, rest = p / norm, others / norm if o.get("normalize_rows") else 1 - p
     t = smoothed(t, w, o)[1]
     own, one = t / p, sums(t != 0) == 1
-    push = sums(t) / norm if o.get("normalize") else np.zeros_like(norm)
+    push = sums(t) / norm if o.get("normalize_rows") else np.zeros_like(norm)
     grad, size = push - own, np.maximum(push, own)
-    if o.get("normalize"):
+    if o.get("normalize_rows"):
         grad = np.where(one & (t != 0), -own * rest, grad)
     size = np.where(one, np.abs(grad), size)
     loss = sums(times(t, minus_log(q, rest))) * s

@@ -48,7 +48,7 @@ SHARED = {
     "z_loss": lambda rng, k: float(10 ** rng.uniform(-4, 0)),
     "softcap": lambda rng, k: float(rng.choice([30, 50, rng.uniform(1, 100)])),
     "temperature": lambda rng, k: float(rng.choice([0.5, 2, 8])),  # others: docs/numerics.md
-    "normalize": lambda rng, k: True,
+    "normalize_rows": lambda rng, k: True,
     "reduction": lambda rng, k: "mean",
     "upstream": lambda rng, k: float(rng.lognormal()),
 }
@@ -86,12 +86,12 @@ BINARY = {
 }  # fmt: skip
 CATEGORICAL = {
     (): (),
-    ("normalize",): (),
+    ("normalize_rows",): (),
     ("class_weight",): (),
     ("sample_weight",): (),
     ("label_smoothing",): (),
     ("class_weight", "sample_weight", "upstream", "label_smoothing", "smoothing"): (),
-    ("class_weight", "sample_weight", "label_smoothing", "normalize"): (),
+    ("class_weight", "sample_weight", "label_smoothing", "normalize_rows"): (),
 }
 FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "sigmoid", "softplus", "log_sigmoid")
 

@@ -37,20 +37,20 @@ def minus_log(p, rest):
         return np.where(p < 0.5, -np.log(p), -np.log1p(-rest))
 
 
-def reference(p, t, *, clip=None, normalize=False, dtype=np.float64):
+def reference(p, t, *, clip=None, normalize_rows=False, dtype=np.float64):
     """Losses of rows and the gradient of their sum, p and t wide, with p's rest from its others."""
     low, high = limits(clip, dtype)
     with np.errstate(all="ignore"):
-        total = p.sum(1, keepdims=True) if normalize else 1
+        total = p.sum(1, keepdims=True) if normalize_rows else 1
         others = (p[:, None, :] * (1 - np.eye(p.shape[1]))).sum(2)
         q = p / total
-        rest = others / total if normalize else 1 - p
+        rest = others / total if normalize_rows else 1 - p
         below, above = q < low, rest < high
         each = np.where(below, -np.log(np.longdouble(low)), minus_log(q, rest))
         each = np.where(above, -np.log1p(-np.longdouble(high)), each)
         losses = np.where(t == 0, 0, t * each).sum(1)
         live = np.where(below | above, 0, t)
-        if not normalize:
+        if not normalize_rows:
             return losses, np.where(live == 0, 0, -live / p)
         # T / S - t_i / p_i = (sum of live_j (p_i - [i = j] S)) / (S p_i), p_i - S = -others
         own = -live * others / (total * p)
@@ -72,32 +72,32 @@ CLIPS = [None, 1e-3, 1e-15, "torch", "keras"]
 
 
 @pytest.mark.parametrize("clip", CLIPS)
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize_rows", [False, True])
 @pytest.mark.parametrize("classes", [2, 3, 10, 65])
-def test_labels(classes, normalize, clip, dtype, rng):
+def test_labels(classes, normalize_rows, clip, dtype, rng):
     p, y = probabilities(rng, 200, classes, dtype), rng.integers(0, classes, 200)
     wide = oracle.widen(p)
     want = reference(
-        wide, one_hot(y, classes, wide.dtype), clip=clip, normalize=normalize, dtype=dtype
+        wide, one_hot(y, classes, wide.dtype), clip=clip, normalize_rows=normalize_rows, dtype=dtype
     )
-    got = both(p, y, clip=clip, normalize=normalize, reduction="none")
+    got = both(p, y, clip=clip, normalize_rows=normalize_rows, reduction="none")
     oracle.assert_close(got[0], want[0].astype(wide.dtype), dtype, LOSS)
     oracle.assert_close(got[1], want[1].astype(wide.dtype), dtype, GRADIENT)
 
 
 @pytest.mark.parametrize("clip", CLIPS)
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize_rows", [False, True])
 @pytest.mark.parametrize("classes", [1, 2, 3, 10, 65])
-def test_soft_targets(classes, normalize, clip, dtype, rng):
+def test_soft_targets(classes, normalize_rows, clip, dtype, rng):
     """Where t_i / p_i is close to T / S, the gradient is a difference, and judged by its parts."""
     p = probabilities(rng, 200, classes, dtype)
     t = probabilities(rng, 200, classes, dtype)
     t[::3, 0] = 0
     wide, wide_t = oracle.widen(p), oracle.widen(t)
-    want = reference(wide, wide_t, clip=clip, normalize=normalize, dtype=dtype)
-    got = both(p, t, clip=clip, normalize=normalize, reduction="none")
+    want = reference(wide, wide_t, clip=clip, normalize_rows=normalize_rows, dtype=dtype)
+    got = both(p, t, clip=clip, normalize_rows=normalize_rows, reduction="none")
     oracle.assert_close(got[0], want[0].astype(wide.dtype), dtype, LOSS)
-    size = wide_t.sum(1, keepdims=True) / wide.sum(1, keepdims=True) if normalize else 0
+    size = wide_t.sum(1, keepdims=True) / wide.sum(1, keepdims=True) if normalize_rows else 0
     oracle.assert_close(got[1], want[1].astype(wide.dtype), dtype, GRADIENT, size)
 
 
@@ -107,10 +107,10 @@ def test_close_to_one(dtype):
     want = -np.log1p(-oracle.widen(p)[:, 1])
     oracle.assert_close(forward(p, np.array([0]), reduction="none"), want, dtype, LOSS)
     p = np.array([[1, 1e-30]], dtype)
-    loss, grad = both(p, np.array([0]), normalize=True)
+    loss, grad = both(p, np.array([0]), normalize_rows=True)
     assert loss == pytest.approx(1e-30, rel=1e-6)
     np.testing.assert_allclose(grad, [[-1e-30, 1]], 1e-6)
-    one, same = both(p, np.array([[1, 0]], dtype), normalize=True)
+    one, same = both(p, np.array([[1, 0]], dtype), normalize_rows=True)
     assert one == loss
     np.testing.assert_array_equal(same, grad)
 
@@ -120,7 +120,7 @@ def test_any_finite_row_can_be_normalized():
     p = np.array([[big, big, 0], [tiny, tiny, 0], [big, tiny, 0], [0, 0, big]])
     y = np.array([0, 1, 1, 2])
     far = np.log(big) - np.log(2.0**-537) * 2
-    losses, grad = both(p, y, normalize=True, reduction="none")
+    losses, grad = both(p, y, normalize_rows=True, reduction="none")
     np.testing.assert_allclose(losses, [np.log(2), np.log(2), far, 0], 1e-15)
     np.testing.assert_allclose(grad[0], np.array([-0.5, 0.5, 0.5]) / big, 1e-15)
     np.testing.assert_array_equal(grad[1], [np.inf, -np.inf, np.inf])
@@ -177,15 +177,15 @@ def test_logarithms_of_all_sizes(dtype):
 
 
 @pytest.mark.parametrize("clip", [None, 0.05, "keras"])
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize_rows", [False, True])
 @pytest.mark.parametrize("soft", [False, True])
-def test_the_gradient_is_that_of_the_loss(soft, normalize, clip, rng):
+def test_the_gradient_is_that_of_the_loss(soft, normalize_rows, clip, rng):
     p = rng.uniform(0.1, 0.3, (3, 4))
     p[:, 0] = 0.01
     y = rng.dirichlet(np.ones(4), 3) if soft else np.array([0, 1, 3])
     options = dict(
         clip=clip,
-        normalize=normalize,
+        normalize_rows=normalize_rows,
         label_smoothing=0.2,
         class_weight=[1, 2, 3, 4],
         sample_weight=[0.5, 1, 2],
@@ -228,7 +228,7 @@ def test_options_mean_what_they_mean_for_softmax(options, soft, rng):
     np.testing.assert_allclose(loss, want, 1e-13)
     through = p * (grad - (p * grad).sum(1, keepdims=True))
     np.testing.assert_allclose(through, slope, 1e-12, 1e-14)
-    np.testing.assert_allclose(both(3 * p, y, normalize=True, **options)[0], want, 1e-13)
+    np.testing.assert_allclose(both(3 * p, y, normalize_rows=True, **options)[0], want, 1e-13)
 
 
 def test_ignored_rows_are_never_read(dtype, rng):
@@ -237,7 +237,7 @@ def test_ignored_rows_are_never_read(dtype, rng):
     p[2] = 7
     options = dict(ignore_index=-100, sample_weight=[1, 1, 0, 1, 1, 1])
     live = np.array([0, 3, 4])
-    for more in ({}, {"normalize": True}, {"label_smoothing": 0.1}):
+    for more in ({}, {"normalize_rows": True}, {"label_smoothing": 0.1}):
         loss, grad = both(p, y, **options, **more)
         want, slope = both(p[live], y[live], **more)
         assert loss == want
@@ -284,7 +284,7 @@ def test_axis_strides_and_place(axis, soft, dtype, rng):
 def test_halves_are_rounded_once(half, soft, rng):
     p = np.clip(probabilities(rng, 20, 5, np.float32), 1e-3, 1).astype(half)
     y = probabilities(rng, 20, 5, np.float32) if soft else rng.integers(0, 5, 20)
-    for options in ({}, {"normalize": True}):
+    for options in ({}, {"normalize_rows": True}):
         got = both(p, y, reduction="none", **options)
         wide = p.astype("f8")
         want = both(wide, y.astype("f8") if soft else y, reduction="none", **options)
@@ -293,16 +293,16 @@ def test_halves_are_rounded_once(half, soft, rng):
 
 
 @pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize_rows", [False, True])
 @pytest.mark.parametrize("classes", [3, 5000])
-def test_all_numbers_of_threads_give_the_same_bits(classes, normalize, soft, dtype, rng):
+def test_all_numbers_of_threads_give_the_same_bits(classes, normalize_rows, soft, dtype, rng):
     n = 300_000 // classes if not soft else 60_000 // classes
     p = probabilities(rng, n, classes, dtype)
     y = probabilities(rng, n, classes, dtype) if soft else rng.integers(0, classes, n)
-    if normalize:
+    if normalize_rows:
         p /= 2
-    got = both(p, y, normalize=normalize, threads=1, sample_weight=np.linspace(0, 1, n))
-    want = both(p, y, normalize=normalize, threads=4, sample_weight=np.linspace(0, 1, n))
+    got = both(p, y, normalize_rows=normalize_rows, threads=1, sample_weight=np.linspace(0, 1, n))
+    want = both(p, y, normalize_rows=normalize_rows, threads=4, sample_weight=np.linspace(0, 1, n))
     assert got[0] == want[0]
     np.testing.assert_array_equal(got[1], want[1])
 
@@ -333,12 +333,12 @@ MISTAKES = {
     "smoothed": (lambda: forward(wrong(2, 2, 3), Y, label_smoothing=0.1), "row 2, class 3, is 2.0"),
     "in place": (lambda: both(p := wrong(2.5), Y, out=p), "row 1, class 1, is 2.5"),
     "infinite": (
-        lambda: forward(wrong(np.inf), Y, normalize=True),
+        lambda: forward(wrong(np.inf), Y, normalize_rows=True),
         "row 1, class 1, is inf; expected finite numbers, at least 0",
     ),
     "sum": (
-        lambda: forward(P * [[1], [0], [0]], Y, normalize=True),
-        "probs of row 1 sum to 0; expected a positive sum to normalize by",
+        lambda: forward(P * [[1], [0], [0]], Y, normalize_rows=True),
+        "probs of row 1 sum to 0; expected a positive sum to normalize_rows by",
     ),
     "axis": (
         lambda: forward(wrong(2, 0, 0).T[None], Y[None], axis=1),
@@ -378,8 +378,8 @@ def test_other_mistakes():
 
 def test_objects(rng):
     p, y = probabilities(rng, 6, 4, np.float64), rng.integers(0, 4, 6)
-    for clip, normalize in itertools.product([None, 1e-7, "keras"], [False, True]):
-        options = dict(clip=clip, normalize=normalize, class_weight=[1, 2, 3, 4])
+    for clip, normalize_rows in itertools.product([None, 1e-7, "keras"], [False, True]):
+        options = dict(clip=clip, normalize_rows=normalize_rows, class_weight=[1, 2, 3, 4])
         loss = pickle.loads(pickle.dumps(crossent.CategoricalCrossEntropy(**options)))
         value, grad = both(p, y, **options)
         assert loss(p, y) == loss.forward(p, y) == value

@@ -66,9 +66,9 @@ MISTAKES = {
     ),
     "float labels": (lambda: xent(y=Y + 0.5), TypeError, "target has dtype float64"),
     "one-hot integers": (
-        lambda: xent(y=Z.astype(int)),
-        TypeError,
-        "expected class indices of shape (2,), or probabilities: for one-hot rows target.argmax(1)",
+        lambda: xent(y=2 * np.ones((2, 3), int)),
+        ValueError,
+        "target[0, 0] is 2; expected 0 or 1 in integers of the logits' shape (one-hot rows)",
     ),
     "labels from 1": (
         lambda: xent(y=np.array([1, 3])),
@@ -112,7 +112,7 @@ MISTAKES = {
         "target has dtype timedelta64[s]",
     ),
     "labels of text": (lambda: xent(y=["0", "2"]), TypeError, "target has dtype <U1; expected"),
-    "no labels": (lambda: xent(y=None), TypeError, "target has dtype object; expected"),
+    "no labels": (lambda: xent(y=None), TypeError, "target is missing, or None; expected"),
     "too many labels": (
         lambda: xent(y=[0, 1, 2]),
         ValueError,
@@ -134,7 +134,7 @@ MISTAKES = {
         TypeError,
         "logits is an array of Python objects",
     ),
-    "no logits": (lambda: xent(None), TypeError, "logits is an array of Python objects"),
+    "no logits": (lambda: xent(None), TypeError, "logits is missing, or None; expected"),
     "integer logits": (
         lambda: xent(Z.astype(int)),
         TypeError,
@@ -221,7 +221,7 @@ MISTAKES = {
     "weights as PyTorch calls them": (
         lambda: xent(weight=[1, 2, 3]),
         TypeError,
-        "'weight' is not an option of softmax_cross_entropy (did you mean 'class_weight'?)",
+        "'weight' is not an option of softmax_cross_entropy; expected class_weight",
     ),
     "option of a call for the class": (
         lambda: crossent.SoftmaxCrossEntropy(sample_weight=[1, 2]),
@@ -346,7 +346,11 @@ MISTAKES = {
         ValueError,
         "out overlaps target",
     ),
-    "integer x": (lambda: crossent.sigmoid(Y), TypeError, "x has dtype int64; expected float32"),
+    "complex x": (
+        lambda: crossent.sigmoid(1j),
+        TypeError,
+        "x has dtype complex128; expected float32",
+    ),
     "objects x": (lambda: crossent.softplus([None]), TypeError, "x is an array of Python objects"),
     "upstream of text": (lambda: forwarded().backward("2"), TypeError, "upstream is '2'; expected"),
     "upstream of text for the binary loss": (

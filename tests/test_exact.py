@@ -116,10 +116,15 @@ def test_binary_gradient_is_the_slope_of_its_loss(function, options):
 
 
 @pytest.mark.parametrize("clip", [None, 0.2, "torch", "keras"])
-@pytest.mark.parametrize("normalize", [False, True])
-def test_categorical_gradient_is_the_slope_of_its_loss(clip, normalize):
+@pytest.mark.parametrize("normalize_rows", [False, True])
+def test_categorical_gradient_is_the_slope_of_its_loss(clip, normalize_rows):
     p, t = np.array([[0.125, 0.25, 0.625]]), np.array([[0.3, 0.6, 0.4]])
-    options = {"clip": clip, "normalize": normalize, "label_smoothing": 0.1, "reduction": "sum"}
+    options = {
+        "clip": clip,
+        "normalize_rows": normalize_rows,
+        "label_smoothing": 0.1,
+        "reduction": "sum",
+    }
     got = exact.categorical_cross_entropy(p, t, **options).grad.value[0]
     for j in range(3):
         by_loss = slope(lambda p: exact.categorical_cross_entropy(p, t, **options).loss.value, p, j)
@@ -237,7 +242,7 @@ def test_keras_agrees(rng, monkeypatch):
     p = scipy.special.softmax(x, 1)
     p[0] = 0, 0, 0, 1
     got = losses.categorical_crossentropy(t, p, label_smoothing=0.2)
-    options = {"clip": "keras", "normalize": True, "label_smoothing": 0.2, "reduction": "none"}
+    options = {"clip": "keras", "normalize_rows": True, "label_smoothing": 0.2, "reduction": "none"}
     close(got, exact.categorical_cross_entropy(p, t, **options).loss, 1e-5)
     got = losses.binary_crossentropy(t, p, label_smoothing=0.2)
     options = {"clip": "keras", "label_smoothing": 0.2, "normalizer": "batch"}

@@ -46,7 +46,7 @@ CATEGORICAL = {
         )
     },
     "clip": [1e-7, "torch", "keras"],
-    "normalize": [True],
+    "normalize_rows": [True],
 }
 SIGMOID = {
     "pos_weight": [2.5, "per class"],

@@ -40,7 +40,9 @@ TYPES = {
     "out": f"{ARRAY} | None", "upstream": "npt.ArrayLike", "accumulate": "bool",
     "rule": 'Literal["exact", "upper", "friedman", "residual"]',
     "bias": "npt.ArrayLike | None", "sample_weight": "npt.ArrayLike | None", "chunk": "int | None",
-    "axis": "int", "logsumexp.axis": "int | tuple[int, ...] | None", "b": "npt.ArrayLike | None",
+    "axis": "int", "logsumexp.axis": "int | tuple[int, ...] | None",
+    "softmax.axis": "int | tuple[int, ...] | None",
+    "log_softmax.axis": "int | tuple[int, ...] | None", "b": "npt.ArrayLike | None",
     "from_logits.axis": "int | tuple[int, ...] | None",
     "sums": ARRAY,
     "keepdims": "bool", "return_sign": "bool", "n": "int",
@@ -166,7 +168,8 @@ def option_types(options):
 def loss_function(name, function, options, gradient):
     """Overloads for what a reduction and `return_aux` change of the result."""
     types, has_aux = option_types(options), any(o.name == "return_aux" for o in options)
-    reductions = [('Literal["mean", "sum"]', "float"), ('Literal["none"]', ARRAY)]
+    means = 'Literal["mean", "sum", "batchmean"]'
+    reductions = [(means, "np.float64"), ('Literal["none"]', ARRAY)]
     cases = [({"reduction": r, "return_aux": "None"}, loss) for r, loss in reductions]
     if has_aux:
         cases.append(({"return_aux": "str | Sequence[str]"}, None))
@@ -197,7 +200,8 @@ def loss_class(table):
         "__init__", f"self, {arguments(inspect.signature(cls), (), types=types)}", "None", "    "
     )
     results = {
-        "__call__": "Any", "forward": "Any", "value_and_grad": "Any", "backward": ARRAY,
+        "__call__": "Any", "forward": "Any", "value_and_grad": "Any", "grad": ARRAY,
+        "backward": ARRAY,
         "grad_and_hess": f"tuple[{ARRAY}, {ARRAY}]", "hessian_vector": ARRAY,
     }  # fmt: skip
     for name, result in results.items():
@@ -284,6 +288,9 @@ def stub_of(module):
         fused = ARRAY if name != loss else ""
         if name in tables and inspect.isclass(value):
             text += loss_class(tables[name])
+        elif name == loss and name.endswith("_grad"):
+            types = option_types(tables[name.removesuffix("_grad")].options)
+            text += definition(name, arguments(inspect.signature(value), (), types=types), ARRAY)
         elif loss in tables:
             text += loss_function(name, inspect.signature(value), tables[loss].options, fused)
         elif loss == "linear_cross_entropy":

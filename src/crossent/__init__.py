@@ -4,7 +4,7 @@
 >>> import crossent
 >>> logits = np.array([[2.0, 1.0, 0.1]])  # one row of a model's outputs, three classes
 >>> loss, grad = crossent.softmax_cross_entropy_value_and_grad(logits, np.array([0]))
->>> round(loss, 3), grad.round(3)
+>>> round(float(loss), 3), grad.round(3)
 (0.417, array([[-0.341,  0.242,  0.099]]))
 
 From logits: `softmax_cross_entropy`, `sigmoid_cross_entropy`. From probabilities:
@@ -25,8 +25,10 @@ from ._core import (
     SoftmaxCrossEntropy,
     available_isas,
     binary_cross_entropy,
+    binary_cross_entropy_grad,
     binary_cross_entropy_value_and_grad,
     categorical_cross_entropy,
+    categorical_cross_entropy_grad,
     categorical_cross_entropy_value_and_grad,
     get_num_threads,
     isa,
@@ -37,9 +39,11 @@ from ._core import (
     show_config,
     sigmoid,
     sigmoid_cross_entropy,
+    sigmoid_cross_entropy_grad,
     sigmoid_cross_entropy_value_and_grad,
     softmax,
     softmax_cross_entropy,
+    softmax_cross_entropy_grad,
     softmax_cross_entropy_value_and_grad,
     softplus,
 )
@@ -57,8 +61,10 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "available_isas",
     "binary_cross_entropy",
+    "binary_cross_entropy_grad",
     "binary_cross_entropy_value_and_grad",
     "categorical_cross_entropy",
+    "categorical_cross_entropy_grad",
     "categorical_cross_entropy_value_and_grad",
     "get_include",
     "get_num_threads",
@@ -72,9 +78,11 @@ __all__ = [
     "show_config",
     "sigmoid",
     "sigmoid_cross_entropy",
+    "sigmoid_cross_entropy_grad",
     "sigmoid_cross_entropy_value_and_grad",
     "softmax",
     "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
     "softmax_cross_entropy_value_and_grad",
     "softplus",
 ]

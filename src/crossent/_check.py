@@ -7,6 +7,7 @@ with. What is no number where one is expected is a TypeError, one out of bounds 
 import math
 import numbers
 import operator
+import os
 
 import numpy as np
 
@@ -30,6 +31,8 @@ def number(name, value, low=-math.inf, high=math.inf, *, above=False):
         x = None if isinstance(value, (str, bytes)) else float(value)
     except (TypeError, ValueError):
         x = None
+    except OverflowError:  # a whole number beyond the largest float
+        x = math.inf
     if x is None:
         raise TypeError(f"{name} is {value!r}; expected a number")
     if low <= x <= high and math.isfinite(x) and not (above and x == low):
@@ -80,9 +83,13 @@ def whole(name, value, low, high=None):
     return exact
 
 
+PROCESSORS = os.cpu_count() or 1
+
+
 def threads(name, value):
-    """Number of threads; 0, which stands for `get_num_threads()`, for None."""
-    return 0 if value is None else whole(name, value, 1, 2**31 - 1)
+    """Number of threads; 0, which stands for `get_num_threads()`, for None. More than the machine
+    has processors would only wait for each other, and may be more than it can start."""
+    return 0 if value is None else min(whole(name, value, 1, 2**31 - 1), PROCESSORS)
 
 
 # ---------------------------------------------------------------- arrays
@@ -102,6 +109,8 @@ def refuse_masked(name, value):
 def array(name, value):
     """`value` as an array; nested lists of different lengths are none, nor are masked arrays."""
     refuse_masked(name, value)
+    if value is None:
+        raise TypeError(f"{name} is missing, or None; expected an array")
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -132,12 +141,55 @@ def floating(name, value):
     return real(name, found, "float32, float64, float16 or bfloat16")
 
 
+def reals(name, value):
+    """An array of real numbers."""
+    found = array(name, value)
+    if found.dtype.kind not in "iubf" and found.dtype.name != "bfloat16":
+        raise TypeError(f"{name} has dtype {found.dtype}; expected real numbers")
+    return found
+
+
+def function_data(name, value):
+    """The same, and integers and booleans as float64."""
+    found = array(name, value)
+    return found.astype(np.float64) if found.dtype.kind in "iub" else floating(name, found)
+
+
+def near_probabilities(found, clips, sums):
+    """A copy of `found` in which what lies outside [0, 1] by rounding, at most 16 eps, is the
+    bound; any finite number, where the loss clips (`clips`). Where rows are divided by their sums
+    (`sums`), only 0 is a bound. None where there is no such number."""
+    wide = found.astype(np.float64)
+    slack = np.inf if clips else 16 * float(eps_of(found.dtype))
+    near = np.where((wide < 0) & (wide >= -slack), 0.0, wide)
+    if not sums:
+        near = np.where((near > 1) & (near <= 1 + slack), 1.0, near)
+    near = np.where(np.isfinite(wide), near, wide)
+    return None if np.array_equal(near, wide, equal_nan=True) else near.astype(found.dtype)
+
+
+def eps_of(dtype):
+    """The distance from 1 to the next number; bfloat16 is not NumPy's own."""
+    return 2.0**-7 if dtype.name == "bfloat16" else np.finfo(dtype).eps
+
+
+def data(name, value, target):
+    """What a loss is computed of, as `floating` gives it. Where it holds integers and the target
+    does not, the two may have been swapped."""
+    found = array(name, value)
+    if found.dtype.kind in "iub":
+        other = array("target", target)
+        if other.dtype.kind == "f" and other.ndim >= found.ndim and other.ndim > 1:
+            raise TypeError(
+                f"{name} has dtype {found.dtype} and target has dtype {other.dtype}; swapped? "
+                f"expected ({name}, target): the model's outputs first, then the labels"
+            )
+    return floating(name, found)
+
+
 def broadcast(name, value, shape, expected):
     """Real numbers as float64, broadcast to `shape`; not copied where they are that already."""
-    found = array(name, value)
-    if found.dtype.kind not in "iubf":
-        raise TypeError(f"{name} has dtype {found.dtype}; expected real numbers")
-    found = found.astype(np.float64, copy=False)
+    found = reals(name, value).astype(np.float64, copy=False)
     if not found.flags.aligned:
         found = found.copy()
     if found.shape == shape:
@@ -164,7 +216,7 @@ def row_weights(name, value, shape):
 
 def non_negative(name, value):
     """Numbers, copied as float64: finite, at least 0."""
-    found = np.array(value, np.float64)
+    found = np.array(reals(name, value), np.float64)
     refuse_negative(name, found)
     return found
 
@@ -191,6 +243,10 @@ def class_numbers(name, value):
     refuse_masked(name, value)
     try:
         found = np.array(value, dtype=np.float64, order="C")
+    except OverflowError:
+        raise ValueError(
+            f"{name} holds a number beyond the largest float; expected finite numbers, at least 0"
+        ) from None
     except (TypeError, ValueError):
         hint = FOR_EACH_CLASS.get(type(value), "").format(name)
         raise TypeError(f"{name} is {value!r}; expected one number for each class{hint}") from None
@@ -233,23 +289,33 @@ def ignored(name, value):
     if value is None:
         return None
     found = np.atleast_1d(array(name, value))
+    if found.shape == (0,):
+        return None
+    if found.dtype.kind == "O" and all(isinstance(v, numbers.Integral) for v in found.flat):
+        raise ValueError(f"{name} is {value!r}; expected integers of at most 64 bits")
     if found.dtype.kind not in "iu" or found.ndim != 1:
         raise TypeError(f"{name} is {value!r}; expected an integer or several")
+    if found.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} is {value!r}; expected at most {np.iinfo(np.int64).max}")
     return np.array(found, dtype=np.int64, order="C")
 
 
 def class_target(name, value, shape, axis=-1, logits_name="logits"):
-    """Class indices of the rows' shape (any integer dtype, bool), or float32 or float64
-    probabilities of `shape`, the shape of the logits."""
+    """Class indices of the rows' shape (any integer dtype, bool), or probabilities of `shape`, the
+    shape of the logits: float32 or float64, to which one-hot integers or booleans and the 16-bit
+    types are converted."""
     found = array(name, value)
     if found.dtype.kind in "iub":
+        if found.shape == shape:
+            return one_hot(name, found)
         if found.shape != _errors.without(shape, axis):
             raise _errors.label_shape(name, found, logits_name, shape, axis % len(shape))
         return behaved(found)
-    if found.dtype.kind != "f" or found.dtype.itemsize not in (4, 8):
+    half = found.dtype.name in ("float16", "bfloat16")
+    if not half and (found.dtype.kind != "f" or found.dtype.itemsize not in (4, 8)):
         raise TypeError(
             f"{name} has dtype {found.dtype}; expected class indices of an integer dtype, or "
-            "float32 or float64 probabilities"
+            "probabilities of a floating-point dtype of at most 64 bits"
         )
     if found.shape != shape:
         raise TypeError(
@@ -257,7 +323,20 @@ def class_target(name, value, shape, axis=-1, logits_name="logits"):
             f"integer dtype ({name}.astype(np.intp) if they are whole numbers), or probabilities "
             f"of the shape of {logits_name}, {shape}"
         )
-    return behaved(found)
+    return found.astype(np.float32) if half else behaved(found)
+
+
+def one_hot(name, found):
+    """Integers or booleans of the logits' shape, 0 or 1, as float32 in their memory order."""
+    if found.dtype.kind != "b":
+        bad = np.flatnonzero((found != 0) & (found != 1))
+        if bad.size:
+            where = _errors.element_name(name, found.shape, bad[0])
+            raise ValueError(
+                f"{where} is {found.flat[bad[0]]}; expected 0 or 1 in integers of the logits' "
+                "shape (one-hot rows), or class indices, one for each row"
+            )
+    return found.astype(np.float32)
 
 
 def binary_target(name, value):

@@ -76,6 +76,76 @@ def unknown_option(option, owner, known, of_calls=()):
     )
 
 
+# What arguments of other libraries are called here; {data} is what the loss takes, logits or probs.
+MEANINGS = {
+    "input": "the model's outputs are {data}, the first argument",
+    "inputs": "the model's outputs are {data}, the first argument",
+    "preds": "the model's outputs are {data}, the first argument",
+    "y_pred": "predictions are {data}, the first argument; the target is the second",
+    "y_prob": "probabilities are the first argument of the losses from probabilities",
+    "logits": "the first argument is {data}; for logits: softmax_cross_entropy and "
+    "sigmoid_cross_entropy",
+    "probs": "the first argument is {data}; for probabilities: categorical_cross_entropy and "
+    "binary_cross_entropy",
+    "labels": "labels are target, the second argument",
+    "targets": "labels are target, the second argument",
+    "y": "labels are target, the second argument",
+    "y_true": "labels are target, the second argument, after {data}",
+    "label": "labels are target, the second argument",
+    "weight": "expected {weight}",
+    "weights": "expected {weight}",
+    "class_weights": "expected {weight}",
+    "sample_weights": "expected sample_weight",
+    "from_logits": "the functions are apart: softmax_cross_entropy and sigmoid_cross_entropy take "
+    "logits, categorical_cross_entropy and binary_cross_entropy probabilities",
+    "eps": "{eps}",
+    "epsilon": "{eps}",
+    "smoothing_factor": "expected label_smoothing",
+    "gamma": "expected focal_gamma",
+    "alpha": "expected focal_alpha",
+    "dim": "expected axis",
+    "size_average": "expected reduction",
+    "reduce": "expected reduction",
+    "normalize": "{normalize}",
+    "lr": "the learning rate belongs to the optimizer: crossent.train.SGD(0.1)",
+    "learning_rate": "the learning rate belongs to the optimizer: crossent.train.SGD(0.1)",
+    "verbose": "a loss prints nothing; verbose is an argument of training",
+}
+
+
+def meaning_of(name, data, known):
+    """What an argument that other libraries have is here, of a loss that takes `data` and has the
+    options `known`; None for a name that is not of theirs."""
+    if name not in MEANINGS or name == data:
+        return None
+    if "class_weight" in known:
+        weight = "class_weight (one number for each class) or sample_weight (one for each row)"
+    else:
+        weight = "sample_weight (factor of the whole loss) or pos_weight (of target 1)"
+    eps = (
+        "expected clip"
+        if "clip" in known
+        else (
+            "logits need none, as no logarithm of 0 is taken; for smoothed labels: label_smoothing"
+        )
+    )
+    normalize = (
+        "normalize_rows divides rows of probabilities by their sum; a sum instead of a mean "
+    )
+    normalize += "is reduction='sum'"
+    if "normalize_rows" not in known:
+        normalize = "a sum instead of a mean is reduction='sum'"
+    return MEANINGS[name].format(data=data, weight=weight, eps=eps, normalize=normalize)
+
+
+def positional(called, value):
+    """A third argument by position, where all options are given by name."""
+    return TypeError(
+        f"{called} takes 2 arguments by position, and {value!r:.60} is a third; expected options "
+        "by name, such as reduction='sum'"
+    )
+
+
 def missing_package(package, wanted_by, extra):
     """An optional package that is not installed; pip installs it as `extra`."""
     return ModuleNotFoundError(

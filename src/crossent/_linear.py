@@ -8,7 +8,7 @@ over the gradients is needed for it.
 
 import numpy as np
 
-from . import _check, _core, _errors, _options
+from . import _check, _core, _options
 from ._blas import one_blas_thread
 
 CHUNK_BYTES = 96 << 20  # of logits: weights and their gradient go through memory once a chunk
@@ -91,7 +91,7 @@ def _run(x, weight, target, bias, chunk, sample_weight, gradient, options):
             if reduction == "none":
                 losses[at] = value
             else:
-                losses += value
+                losses += float(value)
     if reduction != "none":
         losses = _core._reduced(whole, losses, divisor)
     if not gradient:
@@ -142,10 +142,19 @@ def linear_cross_entropy(
     Examples
     --------
     >>> x, weight = np.eye(2), np.array([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    >>> round(crossent.linear_cross_entropy(x, weight, np.array([0, 1])), 4)
+    >>> round(float(crossent.linear_cross_entropy(x, weight, np.array([0, 1]))), 4)
     0.3955
     """
-    return _run(x, weight, target, bias, chunk, sample_weight, False, _checked(options))[0]
+    return _run(
+        x,
+        weight,
+        target,
+        bias,
+        chunk,
+        sample_weight,
+        False,
+        _checked(options, "linear_cross_entropy"),
+    )[0]
 
 
 def linear_cross_entropy_value_and_grad(
@@ -173,14 +182,23 @@ def linear_cross_entropy_value_and_grad(
     array([[-0.25,  0.25],
            [ 0.25, -0.25]])
     """
-    return _run(x, weight, target, bias, chunk, sample_weight, True, _checked(options))
+    return _run(
+        x,
+        weight,
+        target,
+        bias,
+        chunk,
+        sample_weight,
+        True,
+        _checked(options, "linear_cross_entropy_value_and_grad"),
+    )
 
 
-def _checked(options):
+def _checked(options, called):
     known = [o.name for o in _options.LINEAR]
     for name in options:
         if name not in known:
-            raise _errors.unknown_option(name, "linear_cross_entropy", known)
+            raise _options.SOFTMAX.unknown(name, called, known)
     return options
 
 

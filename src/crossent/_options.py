@@ -58,9 +58,19 @@ class Table:
         parsed = dict(self._parsed)
         for name, value in given.items():
             if name not in self.of_class:
-                raise _errors.unknown_option(name, self.owner, self.of_class, self.of_calls)
+                raise self.unknown(name, self.owner, self.of_class)
             parsed[name] = self.of_class[name].parse(name, value)
         return parsed
+
+    def unknown(self, name, called, known=None):
+        """The exception for an option that the function or class `called` does not have; `known`
+        are those that it has, by default all."""
+        known = self.names if known is None else known
+        meaning = _errors.meaning_of(name, self.data, self.names)
+        if meaning is not None:
+            return TypeError(f"{name!r} is not an option of {called}; {meaning}")
+        of_calls = () if known is self.names else self.of_calls
+        return _errors.unknown_option(name, called, known, of_calls)
 
     def refuse(self, name):
         """The exception for an argument of a call that is none."""
@@ -69,7 +79,7 @@ class Table:
                 f"{name!r} is not an option of a call; expected {', '.join(sorted(self.of_calls))};"
                 " all others are of the class"
             )
-        return _errors.unknown_option(name, f"a call of {self.owner}", self.of_calls)
+        return self.unknown(name, f"a call of {self.owner}", self.of_calls)
 
 
 def _number(low, high):
@@ -193,11 +203,14 @@ SOFTCAP = Option(
     "After that, logits become ``softcap * tanh(logits / softcap)``.",
 )  # fmt: skip
 REDUCTION = Option(
-    "reduction", "mean", _one_of("mean", "sum", "none"), '{"mean", "sum", "none"}',
-    'Literal["mean", "sum", "none"]',
-    "Mean over the rows, their sum, or one loss for each row.",
-    "Mean over the rows, their sum, or one loss for each row. The mean divides by the sum of the "
-    "weights of the rows that take part (their number, where there are no weights).",
+    "reduction", "mean", _one_of("mean", "sum", "none", "batchmean"),
+    '{"mean", "sum", "none", "batchmean"}',
+    'Literal["mean", "sum", "none", "batchmean"]',
+    "Mean over the rows, their sum, one loss for each row, or their sum divided by the batch size.",
+    "Mean over the rows, their sum, one loss for each row, or their sum divided by the batch size. "
+    "The mean divides by the sum of the weights of the rows that take part (their number, where "
+    'there are no weights); "batchmean" by the length of the first axis that is not the class '
+    "axis, whatever the weights.",
 )  # fmt: skip
 NORMALIZER = Option(
     "normalizer", None, _normalizer, '{"weight", "valid", "batch"} or float > 0',
@@ -261,16 +274,16 @@ CLIP = Option(
     '-100. "keras": p to [1e-7, 1 - 1e-7] as rounded in its dtype. The gradient is that of the '
     "clipped function: 0 where p is clipped.",
 )  # fmt: skip
-NORMALIZE = Option(
-    "normalize", False, _truth, "bool", "bool",
+NORMALIZE_ROWS = Option(
+    "normalize_rows", False, _truth, "bool", "bool",
     "Divide each row by its sum first.",
     "Divide each row by its sum first; `probs` may then be any finite numbers >= 0. The gradient "
     "is with respect to `probs` as given.",
 )  # fmt: skip
 CATEGORICAL = Table(
     "categorical_cross_entropy", "CategoricalCrossEntropy", "probs",
-    CLIP, NORMALIZE, AXIS, CLASS_WEIGHT, SAMPLE_WEIGHT, IGNORE_INDEX, LABEL_SMOOTHING, SMOOTHING,
-    SMOOTHING_WEIGHT, REDUCTION, NORMALIZER, EMPTY, UPSTREAM, ACCUMULATE, THREADS,
+    CLIP, NORMALIZE_ROWS, AXIS, CLASS_WEIGHT, SAMPLE_WEIGHT, IGNORE_INDEX, LABEL_SMOOTHING,
+    SMOOTHING, SMOOTHING_WEIGHT, REDUCTION, NORMALIZER, EMPTY, UPSTREAM, ACCUMULATE, THREADS,
 )  # fmt: skip
 
 # ---------------------------------------------------------------- the binary losses
@@ -310,10 +323,12 @@ BINARY_OPTIONS = (
         "Factor of the first of these terms; 1 - alpha is that of the second.",
     ),
     REDUCTION._replace(
-        line="Mean over the elements, their sum, or one loss for each element.",
-        text="Mean over elements, sum, or one loss per element. The mean divides by the sum of the "
-        "sample weights that took part (their number, where there are none); `pos_weight` and "
-        "`focal_alpha` do not enter it.",
+        line="Mean over the elements, their sum, one loss for each element, or their sum divided "
+        "by the batch size.",
+        text="Mean over elements, sum, one loss per element, or the sum divided by the batch size. "
+        "The mean divides by the sum of the sample weights that took part (their number, where "
+        "there are none); `pos_weight` and `focal_alpha` do not enter it. \"batchmean\" divides by "
+        "the length of the first axis, whatever the weights.",
     ),
     NORMALIZER._replace(
         text="Another divisor of the mean: that sum, the number of elements that took part, the "
@@ -420,19 +435,22 @@ class ClassSignature:
         return self.made if instance is None else self.called
 
 
-def describe_loss(cls, table, function, fused):
-    """Signatures and docstrings of a loss: its class, its methods and its two functions."""
+def describe_loss(cls, table, function, fused, gradient):
+    """Signatures and docstrings of a loss: its class, its methods and its three functions."""
     calls = list(table.of_calls.values())
     out = ("out", None)
     aux = "aux : dict, only with `return_aux`\n" if "return_aux" in table.of_calls else ""
     describe(function, (table.data, "target"), table.options, whole=True)
     describe(fused, (table.data, "target"), table.options, out)
-    for name, more in (("forward", ()), ("value_and_grad", (out,))):
+    alone = [o for o in table.options if o.name != "return_aux"]
+    describe(gradient, (table.data, "target"), alone, out)
+    for name, more in (("forward", ()), ("value_and_grad", (out,)), ("grad", (out,))):
         method = getattr(cls, name)
         method.__doc__ = METHODS[name].format(
             data=table.data, function=table.function, options="{options}", aux=aux
         )
-        describe(method, ("self", table.data, "target"), calls, *more)
+        given = alone if name == "grad" else calls
+        describe(method, ("self", table.data, "target"), [o for o in calls if o in given], *more)
     second = [o for o in calls if o.name not in ("accumulate", "return_aux")]
     if hasattr(cls, "grad_and_hess"):
         rule = ("rule", "exact")
@@ -441,9 +459,10 @@ def describe_loss(cls, table, function, fused):
 
 
 METHODS = {
-    "forward": """The loss; keeps references to its arguments for `backward`.
+    "forward": """The loss; computes the gradient in the same pass and keeps it for `backward`.
 
-The arrays are not copied: they must not change before `backward` is called.
+Where no gradient is wanted, calling the object gives the loss alone. `upstream` and `accumulate`
+are arguments of `backward`; here they have no effect.
 
 Parameters
 ----------
@@ -453,8 +472,22 @@ Parameters
 
 Returns
 -------
-loss : float, or ndarray with ``reduction="none"``
+loss : np.float64, or ndarray with ``reduction="none"``
 {aux}""",
+    "grad": """The gradient alone; leaves what `forward` keeps as it is.
+
+Parameters
+----------
+{data}, target
+    As for `{function}`.
+out : ndarray of the shape and dtype of `{data}`, optional
+    Receives the gradient. May be `{data}` itself.
+{options}
+
+Returns
+-------
+grad : ndarray of the shape and dtype of `{data}`
+""",
     "value_and_grad": """Loss and gradient in one pass; leaves what `forward` keeps as it is.
 
 Parameters
@@ -467,7 +500,7 @@ out : ndarray of the shape and dtype of `{data}`, optional
 
 Returns
 -------
-loss : float, or ndarray with ``reduction="none"``
+loss : np.float64, or ndarray with ``reduction="none"``
 grad : ndarray of the shape and dtype of `{data}`
 {aux}""",
 }

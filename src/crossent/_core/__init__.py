@@ -12,11 +12,13 @@ e) The C core is one shared library beside these modules, so that the instructio
 from .binary import (
     BinaryCrossEntropy,
     binary_cross_entropy,
+    binary_cross_entropy_grad,
     binary_cross_entropy_value_and_grad,
 )
 from .categorical import (
     CategoricalCrossEntropy,
     categorical_cross_entropy,
+    categorical_cross_entropy_grad,
     categorical_cross_entropy_value_and_grad,
 )
 from .functions import (
@@ -42,11 +44,13 @@ from .machine import (
 from .sigmoid import (
     SigmoidCrossEntropy,
     sigmoid_cross_entropy,
+    sigmoid_cross_entropy_grad,
     sigmoid_cross_entropy_value_and_grad,
 )
 from .softmax import (
     SoftmaxCrossEntropy,
     softmax_cross_entropy,
+    softmax_cross_entropy_grad,
     softmax_cross_entropy_value_and_grad,
 )
 from .streaming import _sums_log, _sums_merged, _sums_of, _tally

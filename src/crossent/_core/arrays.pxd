@@ -11,22 +11,24 @@ cdef enum:
 
 cdef object to_real(object value, str name)
 cdef object to_floating(object value, str name)
+cdef object to_data(object value, object target, str name)
 cdef object empty_of(cnp.ndarray array, object shape)
 cdef int normalize_axis(long long given, int ndim, str name) except -1
 cdef int merge_rows(size_t *ndim, size_t *shape, crossent_array **arrays, int count) noexcept
-cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name, str or_itself) except -1
+cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name, str or_itself=*) except -1
 cdef bint same_layout(cnp.ndarray a, cnp.ndarray b) noexcept
 cdef cnp.ndarray new_like(cnp.ndarray array)
 cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target, str name)
 cdef cnp.ndarray vector_array(object vector, cnp.ndarray logits, cnp.ndarray out)
 cdef int too_many_dimensions(cnp.ndarray array, str name) except -1
+cdef bint overwrites(cnp.ndarray out, cnp.ndarray data, dict extra) except -1
 cdef void *address(object array) noexcept
 
 
 cdef inline object real_array(object value, str name):
     """float32 or float64, native and aligned; the array itself where it is that already."""
     cdef int kind
-    if cnp.PyArray_Check(value):
+    if cnp.PyArray_CheckExact(value):
         kind = cnp.PyArray_TYPE(<cnp.ndarray>value)
         if (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE) \
                 and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
@@ -34,15 +36,25 @@ cdef inline object real_array(object value, str name):
     return to_real(value, name)
 
 
+cdef inline bint is_floating(object value) noexcept:
+    """An array of float32, float64 or float16 that is used as it is; subclasses, such as masked
+    arrays, are looked at first."""
+    cdef int kind
+    if not cnp.PyArray_CheckExact(value):
+        return False
+    kind = cnp.PyArray_TYPE(<cnp.ndarray>value)
+    return (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE or kind == NPY_HALF) \
+        and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value)
+
+
 cdef inline object floating_array(object value, str name):
     """float32, float64, float16 or bfloat16."""
-    cdef int kind
-    if cnp.PyArray_Check(value):
-        kind = cnp.PyArray_TYPE(<cnp.ndarray>value)
-        if (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE or kind == NPY_HALF) \
-                and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value):
-            return value
-    return to_floating(value, name)
+    return value if is_floating(value) else to_floating(value, name)
+
+
+cdef inline object data_array(object value, object target, str name):
+    """The same, for what a loss is computed of: a message may ask whether it is the target."""
+    return value if is_floating(value) else to_data(value, target, name)
 
 
 cdef inline crossent_dtype dtype_of(cnp.ndarray array) noexcept:

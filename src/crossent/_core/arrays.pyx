@@ -14,6 +14,10 @@ cdef object to_floating(object value, str name):
     return _check.floating(name, value)
 
 
+cdef object to_data(object value, object target, str name):
+    return _check.data(name, value, target)
+
+
 cdef object empty_of(cnp.ndarray array, object shape):
     """A new array of the same dtype."""
     return np.empty(shape, (<object>array).dtype)
@@ -67,12 +71,15 @@ cdef inline void extent(cnp.ndarray array, char **low, char **high) noexcept:
             high[0] += span
 
 
-cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name, str or_itself) except -1:
-    """Refuses an `out` that shares elements with another argument; `or_itself` ends the message."""
+cdef int check_disjoint(cnp.ndarray out, cnp.ndarray other, str name, str or_itself="") except -1:
+    """Refuses an `out` that shares elements with another argument; `or_itself` ends the message.
+    Without an `out`, or without elements, nothing is shared."""
     cdef char *low_a = NULL
     cdef char *high_a = NULL
     cdef char *low_b = NULL
     cdef char *high_b = NULL
+    if out is None or cnp.PyArray_SIZE(out) == 0 or cnp.PyArray_SIZE(other) == 0:
+        return 0
     extent(out, &low_a, &high_a)
     extent(other, &low_b, &high_b)
     if low_a < high_b and low_b < high_a:
@@ -105,6 +112,7 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
         return new_like(logits)
     if not cnp.PyArray_Check(out):
         raise TypeError(f"out is a {type(out).__name__}; expected a NumPy array")
+    _check.refuse_masked("out", out)
     cdef cnp.ndarray array = out
     if cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(logits) \
             or not cnp.PyArray_ISBEHAVED_RO(array):
@@ -116,13 +124,14 @@ cdef cnp.ndarray output_array(object out, cnp.ndarray logits, cnp.ndarray target
     if not cnp.PyArray_ISWRITEABLE(array):
         raise ValueError("out is read-only; expected a writeable array")
     for d in range(cnp.PyArray_NDIM(array)):
-        if cnp.PyArray_STRIDE(array, d) == 0 and cnp.PyArray_DIM(array, d) > 1:
+        if cnp.PyArray_STRIDE(array, d) == 0 and cnp.PyArray_DIM(array, d) > 1 \
+                and cnp.PyArray_SIZE(array) > 0:
             raise ValueError(f"out repeats its elements along axis {d} (stride 0); expected an "
                              "array whose elements are distinct in memory")
     if array is not logits and not same_layout(array, logits):
         check_disjoint(array, logits, name, f", or {name} itself")
-    if target is not None and cnp.PyArray_SIZE(target) > 0:
-        check_disjoint(array, target, "target", "")
+    if target is not None:
+        check_disjoint(array, target, "target")
     return array
 
 
@@ -133,7 +142,7 @@ cdef cnp.ndarray vector_array(object vector, cnp.ndarray logits, cnp.ndarray out
         raise ValueError(f"vector has shape {(<object>array).shape}; expected that of logits, "
                          f"{(<object>logits).shape}")
     if cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(out) or not same_layout(array, out):
-        check_disjoint(out, array, "vector", "")
+        check_disjoint(out, array, "vector")
     return array
 
 
@@ -142,6 +151,14 @@ cdef int too_many_dimensions(cnp.ndarray array, str name) except -1:
         raise ValueError(f"{_errors.have(name)} {cnp.PyArray_NDIM(array)} dimensions; expected at "
                          f"most {CROSSENT_MAX_DIMS}")
     return 0
+
+
+cdef bint overwrites(cnp.ndarray out, cnp.ndarray data, dict extra) except -1:
+    """Whether a call that ends in an error may leave its arguments changed, so that it cannot be
+    made again: `out` is the data, or is added to."""
+    if out is None:
+        return False
+    return cnp.PyArray_DATA(out) == cnp.PyArray_DATA(data) or bool(extra and extra.get("accumulate"))
 
 
 cdef void *address(object array) noexcept:

@@ -31,7 +31,7 @@ cdef class BinaryCrossEntropy(_BinaryLoss):
         --------
         >>> bce = crossent.BinaryCrossEntropy(reduction="sum")
         >>> loss, grad = bce.value_and_grad(np.array([0.5, 0.75]), np.array([1, 0]))
-        >>> round(loss, 4), grad
+        >>> round(float(loss), 4), grad
         (2.0794, array([-2.,  4.]))
         """)
     __signature__ = _options.ClassSignature(_options.BINARY)
@@ -42,27 +42,33 @@ cdef class BinaryCrossEntropy(_BinaryLoss):
         parse_binary_clip(self._clip, np.float64, &self._template)
         self._aux = ("correct",)
 
-    def __call__(self, probs, target, **call_options):
-        """The same as `forward`."""
+    def __call__(self, probs=None, target=None, *more, **call_options):
+        """The loss alone, as the function of these options gives it."""
+        return self.value(probs, target, more, call_options)
+
+    def forward(self, probs=None, target=None, *more, **call_options):
+        refuse_more(self, more)
         return self.kept_forward(probs, target, call_options)
 
-    def forward(self, probs, target, **call_options):
-        return self.kept_forward(probs, target, call_options)
-
-    def value_and_grad(self, probs, target, *, out=None, **call_options):
+    def value_and_grad(self, probs=None, target=None, *more, out=None, **call_options):
+        refuse_more(self, more)
         return self.fused(probs, target, out, call_options)
 
+    def grad(self, probs=None, target=None, *more, out=None, **call_options):
+        refuse_more(self, more)
+        return self.gradient(probs, target, out, call_options)
+
     cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
-                           list keep):
+                           cnp.ndarray out, list keep):
         if self._clip == "keras":      # clips in the dtype of the probabilities
             parse_binary_clip(self._clip, (<object>x).dtype, to)
-        return _BinaryLoss.call_options(self, to, extra, x, keep)
+        return _BinaryLoss.call_options(self, to, extra, x, out, keep)
 
 
 cdef Known known = Known(BinaryCrossEntropy, _options.BINARY)
 
 
-def binary_cross_entropy(probs, target, **options):
+def binary_cross_entropy(probs=None, target=None, *more, **options):
     """Binary cross-entropy of given probabilities and targets, element by element, in nats.
 
     The loss of an element is ``-target * log(p) - (1 - target) * log(1 - p)``, where
@@ -73,13 +79,14 @@ def binary_cross_entropy(probs, target, **options):
     Parameters
     ----------
     probs : ndarray of float32, float64, float16 or bfloat16, any shape
-        Probabilities, 0 <= p <= 1.
+        Probabilities, 0 <= p <= 1. What lies outside by at most 16 eps (with a `clip`, any finite
+        number) counts as the bound.
     target : ndarray of the same shape; bool, any integer or floating-point dtype up to 64 bits
     {options}
 
     Returns
     -------
-    loss : float, or ndarray of the dtype and shape of `probs` for ``reduction="none"``
+    loss : np.float64, or ndarray of the dtype and shape of `probs` for ``reduction="none"``
     aux : dict, only with `return_aux`
 
     Raises
@@ -94,14 +101,17 @@ def binary_cross_entropy(probs, target, **options):
     >>> p = np.array([0.9, 0.2, 1.0])
     >>> crossent.binary_cross_entropy(p, np.array([1, 0, 1]), reduction="none").round(4)
     array([0.1054, 0.2231, 0.    ])
-    >>> crossent.binary_cross_entropy(np.array([0.0]), np.array([1])), \
-crossent.binary_cross_entropy(np.array([0.0]), np.array([1]), clip="torch")
-    (inf, 100.0)
+    >>> float(crossent.binary_cross_entropy(np.array([0.0]), np.array([1])))
+    inf
+    >>> float(crossent.binary_cross_entropy(np.array([0.0]), np.array([1]), clip="torch"))
+    100.0
     """
+    if more:
+        known.refuse_more(more)
     return value_of(known.run(probs, target, None, False, options))
 
 
-def binary_cross_entropy_value_and_grad(probs, target, *, out=None, **options):
+def binary_cross_entropy_value_and_grad(probs=None, target=None, *more, out=None, **options):
     """Loss and its gradient with respect to the probabilities, in one pass.
 
     Parameters
@@ -115,7 +125,7 @@ def binary_cross_entropy_value_and_grad(probs, target, *, out=None, **options):
 
     Returns
     -------
-    loss : float or ndarray
+    loss : np.float64 or ndarray
         As `binary_cross_entropy` returns it.
     grad : ndarray of the shape and dtype of `probs`
         Gradient of the loss; with ``reduction="none"`` that of the sum of all losses. It is `out`,
@@ -132,11 +142,44 @@ def binary_cross_entropy_value_and_grad(probs, target, *, out=None, **options):
     --------
     >>> p = np.array([0.5, 0.75])
     >>> loss, grad = crossent.binary_cross_entropy_value_and_grad(p, np.array([1, 0]))
-    >>> round(loss, 4), grad
+    >>> round(float(loss), 4), grad
     (1.0397, array([-1.,  2.]))
     """
-    return known.run(probs, target, out, True, options)
+    if more:
+        known.refuse_more(more, "_value_and_grad")
+    return known.run(probs, target, out, True, options, "_value_and_grad")
+
+
+def binary_cross_entropy_grad(probs=None, target=None, *more, out=None, **options):
+    """Gradient of the loss with respect to the probabilities, without the loss.
+
+    Parameters
+    ----------
+    probs, target, out
+        As for `binary_cross_entropy_value_and_grad`.
+    {options}
+
+    Returns
+    -------
+    grad : ndarray of the shape and dtype of `probs`
+        What `binary_cross_entropy_value_and_grad` gives.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `binary_cross_entropy_value_and_grad` does.
+
+    Examples
+    --------
+    >>> crossent.binary_cross_entropy_grad(np.array([0.5, 0.75]), np.array([1, 0]))
+    array([-1.,  2.])
+    """
+    if more:
+        known.refuse_more(more, "_grad")
+    return known.gradient(probs, target, out, options)
+
 
 
 _options.describe_loss(BinaryCrossEntropy, _options.BINARY, binary_cross_entropy,
-                       binary_cross_entropy_value_and_grad)
+                       binary_cross_entropy_value_and_grad,
+                       binary_cross_entropy_grad)

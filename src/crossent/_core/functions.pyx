@@ -19,6 +19,11 @@ cdef int parse_axis(object axis, int ndim) except -1:
     return normalize_axis(_check.whole("axis", axis, -64, 63), ndim, "x")
 
 
+cdef object function_array(object x):
+    """What a function is computed of; integers and booleans become float64, as in SciPy."""
+    return x if is_floating(x) else _check.function_data("x", x)
+
+
 cdef bint is_half(cnp.ndarray array) noexcept:
     return cnp.PyArray_ITEMSIZE(array) == 2
 
@@ -30,11 +35,15 @@ cdef int finish(int status) except -1:
 
 def _softmax_like(x, out, axis, log):
     """softmax, or its logarithm."""
-    cdef cnp.ndarray z = floating_array(x, "x")
+    cdef cnp.ndarray z = function_array(x)
     cdef cnp.ndarray result
     cdef crossent_softmax call
     cdef crossent_array *arrays[2]
-    cdef int at = parse_axis(axis, cnp.PyArray_NDIM(z))
+    cdef int at
+    axes = summed_axes(axis, cnp.PyArray_NDIM(z))
+    if len(axes) != 1:
+        return softmax_of_axes(z, out, axes, log)
+    at = axes[0]
     too_many_dimensions(z, "x")
     memset(&call, 0, sizeof(call))
     softmax_shape(&call, z, at, "x")
@@ -47,6 +56,17 @@ def _softmax_like(x, out, axis, log):
         arrays[:] = [&call.logits, &call.out]
         merge_rows(&call.ndim, call.shape, arrays, 2)
         finish(run_softmax(&call))
+    return result
+
+
+cdef object softmax_of_axes(cnp.ndarray z, object out, tuple axes, bint log):
+    """Over several axes: those as one, and back."""
+    cdef cnp.ndarray result = output_array(out, z, None, "x")
+    rows = [d for d in range(cnp.PyArray_NDIM(z)) if d not in axes]
+    order = rows + list(axes)
+    found = _softmax_like(axes_last(z, axes), None, -1, log)
+    to = (<object>result).transpose(order)
+    np.copyto(to, found.reshape(to.shape))
     return result
 
 
@@ -116,7 +136,7 @@ cdef cnp.ndarray axes_last(object array, tuple axes):
 
 cdef object weights_of(object b, object shape):
     """b as float32 or float64, broadcast to the shape of x."""
-    array = np.asarray(b)
+    array = _check.array("b", b)
     real = array.dtype.kind in "iubf" and array.dtype.itemsize <= 8
     if not real and array.dtype.name != "bfloat16":
         raise TypeError(f"b has dtype {array.dtype}; expected real numbers")
@@ -131,7 +151,7 @@ cdef object weights_of(object b, object shape):
 
 def _logsumexp_wide(x, axis):
     """logsumexp in float64, whatever the dtype of x."""
-    cdef cnp.ndarray z = floating_array(x, "x")
+    cdef cnp.ndarray z = function_array(x)
     axes = summed_axes(axis, cnp.PyArray_NDIM(z))
     if len(axes) == 1:
         too_many_dimensions(z, "x")
@@ -140,12 +160,13 @@ def _logsumexp_wide(x, axis):
     return sums_of_rows(z, cnp.PyArray_NDIM(z) - 1, np.float64)
 
 
-def logsumexp(x, *, axis=-1, b=None, keepdims=False, return_sign=False):
+def logsumexp(x, axis=-1, *, b=None, keepdims=False, return_sign=False):
     """``log(sum(b * exp(x)))`` along an axis, without overflow and without losing small sums.
 
     Parameters
     ----------
-    x : ndarray of float32, float64, float16 or bfloat16
+    x : array_like of float32, float64, float16 or bfloat16
+        Integers and booleans become float64.
     axis : int, tuple of int or None, default -1
         The axis or axes to sum over; None for all, which is SciPy's default.
     b : array_like of real numbers that broadcasts to the shape of `x`, optional
@@ -177,7 +198,7 @@ def logsumexp(x, *, axis=-1, b=None, keepdims=False, return_sign=False):
     >>> round(float(value), 4), float(sign)
     (1.5413, -1.0)
     """
-    cdef cnp.ndarray z = floating_array(x, "x")
+    cdef cnp.ndarray z = function_array(x)
     cdef cnp.ndarray weights
     cdef object given = z, sign = None, dtype = (<object>z).dtype
     axes = summed_axes(axis, cnp.PyArray_NDIM(z))
@@ -206,14 +227,15 @@ def logsumexp(x, *, axis=-1, b=None, keepdims=False, return_sign=False):
     return result.astype(dtype, copy=False)[()], sign.astype(dtype, copy=False)[()]
 
 
-def softmax(x, *, axis=-1, out=None):
+def softmax(x, axis=-1, *, out=None):
     """``exp(x) / sum(exp(x))`` along an axis; every entry keeps full relative accuracy.
 
     Parameters
     ----------
-    x : ndarray of float32, float64, float16 or bfloat16
-    axis : int, default -1
-        The axis along which the results sum to 1.
+    x : array_like of float32, float64, float16 or bfloat16
+        Integers and booleans become float64.
+    axis : int, tuple of int or None, default -1
+        The axis or axes along which the results sum to 1; None for all.
     out : ndarray of x's shape and dtype, optional
         Receives the result. May be `x` itself.
 
@@ -231,7 +253,7 @@ def softmax(x, *, axis=-1, out=None):
     return _softmax_like(x, out, axis, False)
 
 
-def log_softmax(x, *, axis=-1, out=None):
+def log_softmax(x, axis=-1, *, out=None):
     """``x - logsumexp(x)`` along an axis, accurate also where a probability is close to 1.
 
     Parameters
@@ -254,7 +276,7 @@ def log_softmax(x, *, axis=-1, out=None):
 
 def _elementwise(value, out, function):
     """A function of single elements."""
-    cdef cnp.ndarray x = floating_array(value, "x")
+    cdef cnp.ndarray x = function_array(value)
     cdef cnp.ndarray result
     cdef crossent_sigmoid call
     cdef int last = cnp.PyArray_NDIM(x) - 1
@@ -279,7 +301,8 @@ def sigmoid(x, *, out=None):
 
     Parameters
     ----------
-    x : ndarray of float32, float64, float16 or bfloat16, any shape
+    x : array_like of float32, float64, float16 or bfloat16, any shape
+        Integers and booleans become float64.
     out : ndarray of x's shape and dtype, optional
         Receives the result. May be `x` itself.
 

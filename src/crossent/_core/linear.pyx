@@ -67,6 +67,7 @@ def _mean_divisor(SoftmaxCrossEntropy loss, cnp.ndarray target, Py_ssize_t class
     """What the mean over all rows of `target` divides by: (rows,) labels or (rows, classes)."""
     cdef crossent_softmax call
     cdef bint labels = not holds_numbers(target)
+    loss.check_made()
     cdef tuple held = loss.prepare(&call, classes)
     call.ndim = 1
     call.rows = cnp.PyArray_DIM(target, 0)

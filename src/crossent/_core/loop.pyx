@@ -39,6 +39,7 @@ cdef void *_blas_function(str name) except NULL:
 
 def _scaling_of(_Loss loss):
     """What the loss does to logits first: (temperature, softcap), each a number or None."""
+    loss.check_made()
     if isinstance(loss, SigmoidCrossEntropy):
         return None, None
     return loss._given.get("temperature"), loss._given.get("softcap")
@@ -65,6 +66,7 @@ cdef object _pos_weights(object value, Py_ssize_t outputs):
 cdef int _loss_template(object loss, Py_ssize_t classes, train_loss *to, dict held) except -1:
     """The call of a loss object with its options set, rows and arrays still empty. `held` keeps the
     arrays it points to: the object lets go of them when somebody calls its __init__ again."""
+    (<_Loss>loss).check_made()
     memset(to, 0, sizeof(train_loss))
     to.elementwise = isinstance(loss, SigmoidCrossEntropy)
     if to.elementwise:

@@ -7,6 +7,7 @@ cdef enum:
     MEAN
     SUM
     NONE
+    BATCHMEAN
 
 cdef enum:
     WARN = 3     # of the option nonfinite
@@ -21,17 +22,21 @@ cdef class _Loss:
     cdef object _normalizer
     cdef object _table
     cdef dict _given
-    cdef tuple _saved
-    cdef dict _saved_extra
+    cdef cnp.ndarray _kept     # the gradient that `forward` leaves for `backward`
 
     cdef dict parse(self, object table, dict options)
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra)
-    cdef double divisor(self, double weight, double count, double batch) except? -1
+    cdef double divisor(self, double weight, double count, double batch,
+                        double first) except? -1
+    cdef int check_made(self) except -1
+    cdef object each_upstream(self, object upstream)
     cdef double upstream(self, dict extra) except? -1
     cdef crossent_nonfinite nonfinite(self) noexcept
     cdef object reduced(self, double total, double divisor)
+    cdef object value(self, object data, object target, tuple more, dict call_options)
     cdef object kept_forward(self, object logits, object target, dict call_options)
     cdef tuple fused(self, object logits, object target, object out, dict call_options)
+    cdef object gradient(self, object logits, object target, object out, dict call_options)
     cdef int check_call(self, dict call_options, object out, bint gradient) except -1
 
 
@@ -44,7 +49,10 @@ cdef class Known:
     cdef dict of_calls
     cdef dict made
     cdef _Loss loss(self, dict options)
-    cdef tuple run(self, object logits, object target, object out, bint gradient, dict options)
+    cdef int refuse_more(self, tuple more, str suffix=*) except -1
+    cdef tuple run(self, object logits, object target, object out, bint gradient, dict options,
+                   str suffix=*)
+    cdef object gradient(self, object logits, object target, object out, dict options)
 
 
 cdef inline double quotient_rest(double a, double b, double quotient) noexcept:
@@ -52,6 +60,7 @@ cdef inline double quotient_rest(double a, double b, double quotient) noexcept:
     return fma(-quotient, b, a) / b if b != 0 and isfinite(quotient) else 0
 
 
+cdef int refuse_more(_Loss loss, tuple more) except -1
 cdef object value_of(tuple result)
 cdef object rows_found(crossent_softmax *call, str logits, object labels, object shape)
 cdef object elements_found(crossent_sigmoid *call, str logits, object shape)

@@ -19,7 +19,8 @@ cdef class _BinaryLoss(_Loss):
     cdef dict parse_binary(self, object table, dict options, crossent_elementwise function)
     cdef double weigh(self, crossent_sigmoid *call, cnp.ndarray x) except? -1
     cdef int finish(self, int status, crossent_sigmoid *call, cnp.ndarray x) except -1
-    cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x, list keep)
+    cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
+                           cnp.ndarray out, list keep)
     cdef dict aux_arrays(self, crossent_sigmoid_options *to, object names, tuple known,
                          cnp.ndarray x)
 

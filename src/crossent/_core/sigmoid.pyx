@@ -4,6 +4,7 @@ from libc.string cimport memset
 
 from crossent._core.arrays cimport *
 from crossent._core.loss cimport *
+from crossent._core.softmax cimport first_length
 
 import warnings
 
@@ -35,12 +36,13 @@ cdef void sigmoid_shape(crossent_sigmoid *call, cnp.ndarray x) noexcept:
 
 
 cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x, str like,
-                      list keep) except -1:
-    """One float64 for each element of x, broadcast from `value`."""
+                      cnp.ndarray out, list keep) except -1:
+    """One float64 for each element of x, broadcast from `value`; apart from `out` in memory."""
     cdef cnp.ndarray array = _check.broadcast(
         name, value, (<object>x).shape,
         f"one that broadcasts to that of {like}, {(<object>x).shape}")
     keep.append(array)
+    check_disjoint(out, array, name)
     view(to, array, cnp.PyArray_NDIM(array) - 1)
     return 0
 
@@ -48,7 +50,7 @@ cdef int view_of_each(crossent_array *to, object value, str name, cnp.ndarray x,
 cdef object binary_target(object target):
     """Any real numbers of at most 64 bits."""
     cdef int kind
-    if cnp.PyArray_Check(target):
+    if cnp.PyArray_CheckExact(target):
         kind = cnp.PyArray_TYPE(<cnp.ndarray>target)
         if (cnp.PyTypeNum_ISINTEGER(kind) or kind == cnp.NPY_BOOL or kind == cnp.NPY_FLOAT
                 or kind == cnp.NPY_DOUBLE) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>target):
@@ -82,7 +84,7 @@ cdef class _BinaryLoss(_Loss):
         return parsed
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
-        cdef cnp.ndarray x = floating_array(logits, self._name)
+        cdef cnp.ndarray x = data_array(logits, target, self._name)
         cdef cnp.ndarray y = binary_target(target)
         cdef cnp.ndarray grad = None
         cdef cnp.ndarray losses = None
@@ -92,7 +94,10 @@ cdef class _BinaryLoss(_Loss):
         cdef crossent_sigmoid_options options
         cdef double divisor
         cdef int status, last = cnp.PyArray_NDIM(x) - 1
+        self.check_made()
         too_many_dimensions(x, self._name)
+        if cnp.PyArray_NDIM(y) == 0 and cnp.PyArray_NDIM(x) > 0:
+            y = np.broadcast_to(y, (<object>x).shape)
         if not same_shape(x, y):
             raise _errors.element_shape("target", y, self._name, (<object>x).shape)
         memset(&call, 0, sizeof(call))
@@ -103,6 +108,10 @@ cdef class _BinaryLoss(_Loss):
         view(&call.target, y, last)
         if gradient:
             grad = output_array(out, x, y, self._name)
+            if self._function == CROSSENT_BINARY_CROSS_ENTROPY and overwrites(grad, x, extra):
+                near = _check.near_probabilities(x, self._clip is not None, False)
+                x = x if near is None else near
+                view(&call.logits, x, last)
             view(&call.out, grad, last)
         if self._reduction == NONE:
             losses = new_like(x)
@@ -110,7 +119,7 @@ cdef class _BinaryLoss(_Loss):
         if extra or not self._plain:
             keep = []
             options = self._template
-            aux = self.call_options(&options, extra or {}, x, keep)
+            aux = self.call_options(&options, extra or {}, x, grad, keep)
             if (not self._plain or options.sample_weight.data or options.upstream.data
                     or options.accumulate or aux is not None):
                 call.options = &options
@@ -119,10 +128,14 @@ cdef class _BinaryLoss(_Loss):
             divisor = self.weigh(&call, x)
             call.coefficient = 0 if divisor == 0 else self.upstream(extra) / divisor
             status = run_sigmoid(&call)
+            if status == CROSSENT_BAD_PROBABILITY:
+                near = _check.near_probabilities(x, self._clip is not None, False)
+                if near is not None:
+                    return self.run(near, y, grad, gradient, extra)
             if status:
                 self.finish(status, &call, x)
         else:
-            divisor = self.divisor(0, 0, 0)
+            divisor = self.divisor(0, 0, 0, first_length(x, -1))
         loss = losses
         if losses is None:
             loss = self.reduced(call.total, divisor)
@@ -140,7 +153,12 @@ cdef class _BinaryLoss(_Loss):
                 status = crossent_weigh_sigmoid(call)
             if status:
                 self.finish(status, call, x)
-        return self.divisor(call.weight, call.count, call.rows * call.classes)
+        return self.divisor(call.weight, call.count, call.rows * call.classes,
+                            first_length(x, -1))
+
+    cdef object each_upstream(self, object upstream):
+        return _check.broadcast("upstream", upstream, (<object>self._kept).shape,
+                                f"one that broadcasts to that of {self._name}")
 
     cdef int finish(self, int status, crossent_sigmoid *call, cnp.ndarray x) except -1:
         """An exception, or a warning."""
@@ -151,22 +169,25 @@ cdef class _BinaryLoss(_Loss):
         return refuse(status, found)
 
     cdef dict call_options(self, crossent_sigmoid_options *to, dict extra, cnp.ndarray x,
-                           list keep):
+                           cnp.ndarray out, list keep):
         """Options of one call; returns the dict of what `return_aux` names, or None."""
         upstream = extra.get("upstream")
+        if "vector" in extra:
+            out = extra["product"]
+        keep.append(self._ignore)
         if self._pos_weight is not None:
-            view_of_each(&to.pos_weight, self._pos_weight, "pos_weight", x, self._name, keep)
+            view_of_each(&to.pos_weight, self._pos_weight, "pos_weight", x, self._name, out, keep)
         if extra.get("sample_weight") is not None:
-            view_of_each(&to.sample_weight, extra["sample_weight"], "sample_weight", x, self._name, keep)
+            view_of_each(&to.sample_weight, extra["sample_weight"], "sample_weight", x, self._name, out, keep)
         if upstream is not None and np.ndim(upstream):
             if self._reduction != NONE:
                 raise ValueError("upstream is one number for each element; expected a scalar with "
                                  "reduction='mean' or 'sum'")
-            view_of_each(&to.upstream, upstream, "upstream", x, self._name, keep)
+            view_of_each(&to.upstream, upstream, "upstream", x, self._name, out, keep)
         to.accumulate = bool(extra.get("accumulate", False))
         if "vector" in extra:
             vector = vector_array(extra["vector"], x, extra["product"])
-            view_of_each(&to.vector, vector, "vector", x, self._name, keep)
+            view_of_each(&to.vector, vector, "vector", x, self._name, None, keep)
             view(&to.hessian, extra["product"], cnp.PyArray_NDIM(x) - 1)
             return {}
         if "rule" in extra:
@@ -203,7 +224,7 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
         --------
         >>> bce = crossent.SigmoidCrossEntropy()
         >>> loss, grad = bce.value_and_grad(np.array([0.0, 3.0]), np.array([1, 1]))
-        >>> round(loss, 4), grad.round(4)
+        >>> round(float(loss), 4), grad.round(4)
         (0.3709, array([-0.25  , -0.0237]))
         """)
     __signature__ = _options.ClassSignature(_options.SIGMOID)
@@ -213,11 +234,21 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
         self._aux = ("probability", "correct")
         self._plain = not options.keys() - {"reduction", "normalizer", "empty", "threads"}
 
-    def forward(self, logits, target, **call_options):
+    def __call__(self, logits=None, target=None, *more, **call_options):
+        """The loss alone, as the function of these options gives it."""
+        return self.value(logits, target, more, call_options)
+
+    def forward(self, logits=None, target=None, *more, **call_options):
+        refuse_more(self, more)
         return self.kept_forward(logits, target, call_options)
 
-    def value_and_grad(self, logits, target, *, out=None, **call_options):
+    def value_and_grad(self, logits=None, target=None, *more, out=None, **call_options):
+        refuse_more(self, more)
         return self.fused(logits, target, out, call_options)
+
+    def grad(self, logits=None, target=None, *more, out=None, **call_options):
+        refuse_more(self, more)
+        return self.gradient(logits, target, out, call_options)
 
     def grad_and_hess(self, logits, target, *, rule="exact", out=None, **call_options):
         """Gradient and second derivative of each element, for boosting and Newton steps.
@@ -284,7 +315,7 @@ cdef class SigmoidCrossEntropy(_BinaryLoss):
         >>> bce.hessian_vector(np.zeros(2), np.array([0, 1]), np.array([1.0, -2.0]))
         array([ 0.25, -0.5 ])
         """
-        cdef cnp.ndarray x = floating_array(logits, "logits")
+        cdef cnp.ndarray x = data_array(logits, target, "logits")
         self.check_second_order("hessian_vector", call_options)
         call_options["vector"] = vector
         call_options["product"] = output_array(out, x, binary_target(target), "logits")
@@ -308,7 +339,7 @@ cdef SigmoidCrossEntropy plain_loss = SigmoidCrossEntropy()
 cdef Known known = Known(SigmoidCrossEntropy, _options.SIGMOID)
 
 
-def sigmoid_cross_entropy(logits, target, **options):
+def sigmoid_cross_entropy(logits=None, target=None, *more, **options):
     """Binary cross-entropy of sigmoid(logits) and targets, element by element, in nats.
 
     Also known as binary cross-entropy with logits. The loss of an element is
@@ -319,14 +350,14 @@ def sigmoid_cross_entropy(logits, target, **options):
     ----------
     logits : ndarray of float32, float64, float16 or bfloat16, any shape
         The 16-bit types are storage: computed in float32, rounded once.
-    target : ndarray of the same shape; bool, any integer or floating-point dtype up to 64 bits
+    target : ndarray of the same shape, or one number for all; bool, any integer or floating-point dtype up to 64 bits
         0 or 1, or a probability between (labels -1 and 1: ``(target + 1) / 2``). Other numbers give
         what the formula says, unless `validate`.
     {options}
 
     Returns
     -------
-    loss : float, or ndarray of the logits' dtype and shape for ``reduction="none"``
+    loss : np.float64, or ndarray of the logits' dtype and shape for ``reduction="none"``
     aux : dict, only with `return_aux`
 
     Raises
@@ -349,18 +380,20 @@ def sigmoid_cross_entropy(logits, target, **options):
 
     Examples
     --------
-    >>> round(crossent.sigmoid_cross_entropy(np.array([-2.0, 2.0]), np.array([0, 0])), 4)
+    >>> round(float(crossent.sigmoid_cross_entropy(np.array([-2.0, 2.0]), np.array([0, 0]))), 4)
     1.1269
     >>> x, y = np.array([1.0, np.nan, -3.0]), np.array([1, -1, 0])
     >>> crossent.sigmoid_cross_entropy(x, y, ignore_index=-1, reduction="none").round(4)
     array([0.3133, 0.    , 0.0486])
     """
+    if more:
+        known.refuse_more(more)
     if options:
         return value_of(known.run(logits, target, None, False, options))
     return plain_loss.run(logits, target, None, False, None)[0]
 
 
-def sigmoid_cross_entropy_value_and_grad(logits, target, *, out=None, **options):
+def sigmoid_cross_entropy_value_and_grad(logits=None, target=None, *more, out=None, **options):
     """Loss and its gradient with respect to the logits, in one pass.
 
     Parameters
@@ -374,7 +407,7 @@ def sigmoid_cross_entropy_value_and_grad(logits, target, *, out=None, **options)
 
     Returns
     -------
-    loss : float or ndarray
+    loss : np.float64 or ndarray
         As `sigmoid_cross_entropy` returns it.
     grad : ndarray of the shape and dtype of `logits`
         Gradient of the loss; with ``reduction="none"`` that of the sum of all losses. It is `out`,
@@ -390,13 +423,46 @@ def sigmoid_cross_entropy_value_and_grad(logits, target, *, out=None, **options)
     Examples
     --------
     >>> loss, grad = crossent.sigmoid_cross_entropy_value_and_grad(np.zeros(2), np.array([0, 1]))
-    >>> round(loss, 4), grad
+    >>> round(float(loss), 4), grad
     (0.6931, array([ 0.25, -0.25]))
     """
+    if more:
+        known.refuse_more(more, "_value_and_grad")
     if options:
-        return known.run(logits, target, out, True, options)
+        return known.run(logits, target, out, True, options, "_value_and_grad")
     return plain_loss.run(logits, target, out, True, None)
 
 
+def sigmoid_cross_entropy_grad(logits=None, target=None, *more, out=None, **options):
+    """Gradient of the loss with respect to the logits, without the loss.
+
+    Parameters
+    ----------
+    logits, target, out
+        As for `sigmoid_cross_entropy_value_and_grad`.
+    {options}
+
+    Returns
+    -------
+    grad : ndarray of the shape and dtype of `logits`
+        What `sigmoid_cross_entropy_value_and_grad` gives.
+
+    Raises
+    ------
+    TypeError, ValueError, FloatingPointError
+        As `sigmoid_cross_entropy_value_and_grad` does.
+
+    Examples
+    --------
+    >>> crossent.sigmoid_cross_entropy_grad(np.zeros(2), np.array([0, 1]))
+    array([ 0.25, -0.25])
+    """
+    if more:
+        known.refuse_more(more, "_grad")
+    return known.gradient(logits, target, out, options)
+
+
+
 _options.describe_loss(SigmoidCrossEntropy, _options.SIGMOID, sigmoid_cross_entropy,
-                       sigmoid_cross_entropy_value_and_grad)
+                       sigmoid_cross_entropy_value_and_grad,
+                       sigmoid_cross_entropy_grad)

@@ -23,7 +23,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
     cdef int finish(self, int status, crossent_softmax *call, cnp.ndarray y, object rows_shape,
                     dict extra) except -1
     cdef dict call_options(self, crossent_softmax *call, dict extra, cnp.ndarray z, int axis,
-                           object rows_shape, list keep)
+                           object rows_shape, cnp.ndarray out, list keep)
     cdef dict aux_arrays(self, crossent_softmax *call, object names, cnp.ndarray z, int axis,
                          object shape)
     cdef int check_aux(self, crossent_softmax *call, bint labels) except -1
@@ -39,4 +39,5 @@ cdef bint holds_numbers(cnp.ndarray array) noexcept
 cdef int run_softmax(crossent_softmax *call) noexcept
 cdef bint describe(crossent_softmax *call, cnp.ndarray z, cnp.ndarray y, int axis, object ignore,
                    str name) except -1
+cdef Py_ssize_t first_length(cnp.ndarray array, int axis) noexcept
 cdef object row_shape(cnp.ndarray z, int axis)

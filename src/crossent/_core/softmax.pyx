@@ -42,8 +42,9 @@ cdef int check_label_shape(cnp.ndarray y, cnp.ndarray z, int axis, str name) exc
 
 cdef object target_array(object target, cnp.ndarray z, int axis, str name):
     """Labels, or probabilities of the logits' shape."""
-    if cnp.PyArray_Check(target) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>target) \
-            and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray>target)):
+    if cnp.PyArray_CheckExact(target) and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>target) \
+            and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(<cnp.ndarray>target)) \
+            and cnp.PyArray_NDIM(<cnp.ndarray>target) != cnp.PyArray_NDIM(z):
         return target
     return _check.class_target("target", target, (<object>z).shape, axis, name)
 
@@ -96,7 +97,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         --------
         >>> xent = crossent.SoftmaxCrossEntropy(reduction="sum")
         >>> logits = np.array([[2.0, 1.0, 0.1]])
-        >>> round(xent.forward(logits, np.array([0])), 4)
+        >>> round(float(xent.forward(logits, np.array([0]))), 4)
         0.417
         >>> xent.backward().round(4)
         array([[-0.341 ,  0.2424,  0.0986]])
@@ -148,7 +149,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         return spread
 
     cdef tuple run(self, object logits, object target, object out, bint gradient, dict extra):
-        cdef cnp.ndarray z = floating_array(logits, "logits")
+        cdef cnp.ndarray z = data_array(logits, target, "logits")
         cdef cnp.ndarray grad = None
         cdef cnp.ndarray losses = None
         cdef crossent_softmax call
@@ -158,6 +159,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         cdef double divisor
         cdef bint labels
         cdef int status
+        self.check_made()
         too_many_dimensions(z, "logits")
         cdef int axis = normalize_axis(self._axis, cnp.PyArray_NDIM(z), "logits")
         cdef cnp.ndarray y = target_array(target, z, axis, "logits")
@@ -177,7 +179,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
             view(&call.loss, losses, -1)
         if extra or self._class_mask is not None:
             keep = []
-            aux = self.call_options(&call, extra or {}, z, axis, rows_shape, keep)
+            aux = self.call_options(&call, extra or {}, z, axis, rows_shape, grad, keep)
             self.check_aux(&call, labels)
         divisor = call.rows
         call.coefficient = 1
@@ -187,7 +189,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
             if status:
                 self.finish(status, &call, y, row_shape(z, axis), extra)
         else:
-            divisor = self.divisor(0, 0, 0)
+            divisor = self.divisor(0, 0, 0, first_length(y, -1 if labels else axis))
         loss = losses
         if losses is None:
             loss = self.reduced(call.total, divisor)
@@ -220,7 +222,10 @@ cdef class SoftmaxCrossEntropy(_Loss):
             if status:
                 shape = rows_shape if rows_shape is not None else (<object>y).shape
                 refuse(status, rows_found(call, name, y, shape))
-        return self.divisor(call.weight, call.count, call.rows)
+        cdef int axis = -1
+        if holds_numbers(y):
+            axis = normalize_axis(self._axis, cnp.PyArray_NDIM(y), "target")
+        return self.divisor(call.weight, call.count, call.rows, first_length(y, axis))
 
     cdef int finish(self, int status, crossent_softmax *call, cnp.ndarray y, object rows_shape,
                     dict extra) except -1:
@@ -251,7 +256,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         return 0
 
     cdef dict call_options(self, crossent_softmax *call, dict extra, cnp.ndarray z, int axis,
-                           object rows_shape, list keep):
+                           object rows_shape, cnp.ndarray out, list keep):
         """Options of one call; returns the dict of what `return_aux` names, or None."""
         cdef cnp.ndarray array
         shape = rows_shape if rows_shape is not None else row_shape(z, axis)
@@ -261,6 +266,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         if weight is not None:
             array = _check.per_row("sample_weight", weight, shape)
             keep.append(array)
+            check_disjoint(out, array, "sample_weight")
             view(&call.sample_weight, array, -1)
         if upstream is not None and np.ndim(upstream):
             if self._reduction != NONE:
@@ -268,10 +274,12 @@ cdef class SoftmaxCrossEntropy(_Loss):
                                  "reduction='mean' or 'sum'")
             array = _check.per_row("upstream", upstream, shape)
             keep.append(array)
+            check_disjoint(out, array, "upstream")
             view(&call.upstream, array, -1)
         if mask is not None:
             array = _check.class_mask("class_mask", mask, (<object>z).shape, axis)
             keep.append(array)
+            check_disjoint(out, array, "class_mask")
             view(&call.class_mask, array, axis)
         call.accumulate = bool(extra.get("accumulate", False))
         names = extra.get("return_aux")
@@ -307,11 +315,21 @@ cdef class SoftmaxCrossEntropy(_Loss):
             aux[name] = array
         return aux
 
-    def forward(self, logits, target, **call_options):
+    def __call__(self, logits=None, target=None, *more, **call_options):
+        """The loss alone, as the function of these options gives it."""
+        return self.value(logits, target, more, call_options)
+
+    def forward(self, logits=None, target=None, *more, **call_options):
+        refuse_more(self, more)
         return self.kept_forward(logits, target, call_options)
 
-    def value_and_grad(self, logits, target, *, out=None, **call_options):
+    def value_and_grad(self, logits=None, target=None, *more, out=None, **call_options):
+        refuse_more(self, more)
         return self.fused(logits, target, out, call_options)
+
+    def grad(self, logits=None, target=None, *more, out=None, **call_options):
+        refuse_more(self, more)
+        return self.gradient(logits, target, out, call_options)
 
     def grad_and_hess(self, logits, target, *, rule="exact", out=None, **call_options):
         """Gradient and diagonal of the Hessian, for boosting and Newton steps.
@@ -405,7 +423,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
     cdef object second_order(self, object logits, object target, object rule, object vector,
                              object out, dict extra):
         """Gradient and diagonal of the Hessian, or the Hessian times a vector."""
-        cdef cnp.ndarray z = floating_array(logits, "logits")
+        cdef cnp.ndarray z = data_array(logits, target, "logits")
         cdef cnp.ndarray hess = None
         cdef cnp.ndarray v = None
         cdef crossent_softmax call
@@ -429,15 +447,24 @@ cdef class SoftmaxCrossEntropy(_Loss):
             call.output = CROSSENT_HESSIAN_VECTOR
         call.hessian_rule = <crossent_hessian><int>_check.one_of("rule", rule, ("exact", "upper", "friedman",
                                                                     "residual"))
-        self.call_options(&call, extra, z, axis, shape, keep)
+        self.call_options(&call, extra, z, axis, shape, grad, keep)
         if not call.rows:
-            self.divisor(0, 0, 0)
+            self.divisor(0, 0, 0, 0)
         else:
             self.scale(&call, y, shape, extra, "logits")
             status = run_softmax(&call)
             if status:
                 self.finish(status, &call, y, shape, extra)
         return grad if hess is None else (grad, hess)
+
+
+cdef Py_ssize_t first_length(cnp.ndarray array, int axis) noexcept:
+    """The length of the first axis but for the class axis; 1 where there is no other."""
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(array)):
+        if d != axis:
+            return cnp.PyArray_DIM(array, d)
+    return 1
 
 
 cdef object row_shape(cnp.ndarray z, int axis):
@@ -449,7 +476,7 @@ cdef SoftmaxCrossEntropy plain_loss = SoftmaxCrossEntropy()
 cdef Known known = Known(SoftmaxCrossEntropy, _options.SOFTMAX)
 
 
-def softmax_cross_entropy(logits, target, **options):
+def softmax_cross_entropy(logits=None, target=None, *more, **options):
     """Cross-entropy of softmax(logits) and class indices or probabilities, in nats.
 
     The loss of a row x is ``logsumexp(x) - x[target]``: minus the logarithm of the probability that
@@ -462,14 +489,15 @@ def softmax_cross_entropy(logits, target, **options):
     logits : ndarray of float32, float64, float16 or bfloat16, shape (..., C, ...)
         What the model's last layer gives: any numbers, not probabilities. The 16-bit types are
         storage: computed in float32, rounded once.
-    target : ndarray of any integer dtype, or of float32 or float64
+    target : ndarray of any integer or floating-point dtype of at most 64 bits
         Class indices, 0 <= target < C, of the shape of `logits` without `axis`, not copied, not
-        cast; or probabilities of the shape of `logits`, such as one-hot rows.
+        cast; or probabilities of the shape of `logits`, such as one-hot rows (also of integers or
+        booleans, 0 or 1, which are converted, as 16-bit types are).
     {options}
 
     Returns
     -------
-    loss : float, or ndarray of the logits' dtype, one number for each row, for ``reduction="none"``
+    loss : np.float64, or ndarray of the logits' dtype, one number for each row, for ``reduction="none"``
         The mean of no rows is NaN (see `empty`), their sum 0.
     aux : dict, only with `return_aux`
 
@@ -507,15 +535,17 @@ def softmax_cross_entropy(logits, target, **options):
     >>> one_hot = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     >>> crossent.softmax_cross_entropy(logits, one_hot, reduction="none").round(4)
     array([0.417 , 1.2398])
-    >>> round(crossent.softmax_cross_entropy(logits, np.array([0, 2]), class_weight=[1, 1, 5]), 4)
+    >>> round(float(crossent.softmax_cross_entropy(logits, np.array([0, 2]), class_weight=[1, 1, 5])), 4)
     1.1027
     """
+    if more:
+        known.refuse_more(more)
     if options:
         return value_of(known.run(logits, target, None, False, options))
     return plain_loss.run(logits, target, None, False, None)[0]
 
 
-def softmax_cross_entropy_value_and_grad(logits, target, *, out=None, **options):
+def softmax_cross_entropy_value_and_grad(logits=None, target=None, *more, out=None, **options):
     """Loss and its gradient with respect to the logits, in one pass.
 
     Parameters
@@ -529,7 +559,7 @@ def softmax_cross_entropy_value_and_grad(logits, target, *, out=None, **options)
 
     Returns
     -------
-    loss : float or ndarray
+    loss : np.float64 or ndarray
         As `softmax_cross_entropy` returns it.
     grad : ndarray of the shape and dtype of `logits`
         Gradient of the loss; with ``reduction="none"`` that of the sum of all losses. It is `out`,
@@ -545,13 +575,46 @@ def softmax_cross_entropy_value_and_grad(logits, target, *, out=None, **options)
     Examples
     --------
     >>> loss, grad = crossent.softmax_cross_entropy_value_and_grad(np.zeros((1, 4)), np.array([2]))
-    >>> round(loss, 4), grad
+    >>> round(float(loss), 4), grad
     (1.3863, array([[ 0.25,  0.25, -0.75,  0.25]]))
     """
+    if more:
+        known.refuse_more(more, "_value_and_grad")
     if options:
-        return known.run(logits, target, out, True, options)
+        return known.run(logits, target, out, True, options, "_value_and_grad")
     return plain_loss.run(logits, target, out, True, None)
 
 
+def softmax_cross_entropy_grad(logits=None, target=None, *more, out=None, **options):
+    """Gradient of the loss with respect to the logits, without the loss.
+
+    Parameters
+    ----------
+    logits, target, out
+        As for `softmax_cross_entropy_value_and_grad`.
+    {options}
+
+    Returns
+    -------
+    grad : ndarray of the shape and dtype of `logits`
+        What `softmax_cross_entropy_value_and_grad` gives.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError, FloatingPointError
+        As `softmax_cross_entropy_value_and_grad` does.
+
+    Examples
+    --------
+    >>> crossent.softmax_cross_entropy_grad(np.zeros((1, 4)), np.array([2]))
+    array([[ 0.25,  0.25, -0.75,  0.25]])
+    """
+    if more:
+        known.refuse_more(more, "_grad")
+    return known.gradient(logits, target, out, options)
+
+
+
 _options.describe_loss(SoftmaxCrossEntropy, _options.SOFTMAX, softmax_cross_entropy,
-                       softmax_cross_entropy_value_and_grad)
+                       softmax_cross_entropy_value_and_grad,
+                       softmax_cross_entropy_grad)
