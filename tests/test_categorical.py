@@ -338,7 +338,7 @@ MISTAKES = {
     ),
     "sum": (
         lambda: forward(P * [[1], [0], [0]], Y, normalize_rows=True),
-        "probs of row 1 sum to 0; expected a positive sum to normalize_rows by",
+        "probs of row 1 sum to 0; expected a positive sum to normalize by",
     ),
     "axis": (
         lambda: forward(wrong(2, 0, 0).T[None], Y[None], axis=1),

@@ -221,7 +221,7 @@ MISTAKES = {
     "weights as PyTorch calls them": (
         lambda: xent(weight=[1, 2, 3]),
         TypeError,
-        "'weight' is not an option of softmax_cross_entropy; expected class_weight",
+        "'weight' is not an option of softmax_cross_entropy_value_and_grad; expected class_weight",
     ),
     "option of a call for the class": (
         lambda: crossent.SoftmaxCrossEntropy(sample_weight=[1, 2]),

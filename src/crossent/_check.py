@@ -65,6 +65,16 @@ def flag(name, value):
     return bool(value)
 
 
+def names(name, value):
+    """One name or several, as a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    try:
+        return tuple(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; expected a name or several") from None
+
+
 def whole(name, value, low, high=None):
     """A whole number from `low` to `high`, as an int; a float may hold it, a bool may not."""
     try:

@@ -103,10 +103,6 @@ def _as_given(name, value):
     return value
 
 
-def _truth(name, value):
-    return bool(value)
-
-
 def _normalizer(name, value):
     if value is None:
         return None
@@ -237,7 +233,7 @@ UPSTREAM = Option(
     "npt.ArrayLike", "The gradient is multiplied by it; the loss is not.", where="call",
 )  # fmt: skip
 ACCUMULATE = Option(
-    "accumulate", False, _truth, "bool", "bool",
+    "accumulate", False, _check.flag, "bool", "bool",
     "Add the gradient to `out` instead of replacing it; of no effect on the loss.", where="call",
 )  # fmt: skip
 SOFTMAX_AUX = ("logsumexp", "probability", "entropy", "argmax", "correct", "target_grad")
@@ -275,7 +271,7 @@ CLIP = Option(
     "clipped function: 0 where p is clipped.",
 )  # fmt: skip
 NORMALIZE_ROWS = Option(
-    "normalize_rows", False, _truth, "bool", "bool",
+    "normalize_rows", False, _check.flag, "bool", "bool",
     "Divide each row by its sum first.",
     "Divide each row by its sum first; `probs` may then be any finite numbers >= 0. The gradient "
     "is with respect to `probs` as given.",
@@ -306,7 +302,7 @@ BINARY_OPTIONS = (
         '"missing": elements whose target is NaN take no part.',
     ),
     Option(
-        "validate", False, _truth, "bool", "bool",
+        "validate", False, _check.flag, "bool", "bool",
         "Targets that take part must lie in [0, 1].",
     ),
     LABEL_SMOOTHING._replace(

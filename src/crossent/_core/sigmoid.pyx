@@ -196,7 +196,7 @@ cdef class _BinaryLoss(_Loss):
         names = extra.get("return_aux")
         if not names:
             return None
-        return self.aux_arrays(to, (names,) if isinstance(names, str) else names, self._aux, x)
+        return self.aux_arrays(to, _check.names("return_aux", names), self._aux, x)
 
     cdef dict aux_arrays(self, crossent_sigmoid_options *to, object names, tuple known,
                          cnp.ndarray x):

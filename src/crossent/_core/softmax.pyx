@@ -285,7 +285,7 @@ cdef class SoftmaxCrossEntropy(_Loss):
         names = extra.get("return_aux")
         if not names:
             return None
-        return self.aux_arrays(call, (names,) if isinstance(names, str) else names, z, axis,
+        return self.aux_arrays(call, _check.names("return_aux", names), z, axis,
                                shape)
 
     cdef dict aux_arrays(self, crossent_softmax *call, object names, cnp.ndarray z, int axis,
