@@ -121,7 +121,7 @@ def test_categorical_losses(normalize, names, dtype, isa):
     p = (ROWS * (3.7 if normalize else 1)).astype(dtype)
     if not normalize:
         p = np.minimum(p, 1)
-    options = {name: WEIGHTS[name] for name in names} | {"normalize": normalize}
+    options = {name: WEIGHTS[name] for name in names} | {"normalize_rows": normalize}
     for target in (
         np.array([0, 1, 0, 1]),
         np.array([1, 0, 1, 0]),

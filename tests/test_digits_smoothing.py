@@ -13,7 +13,7 @@ SMOOTHINGS = (
     {"label_smoothing": 0.2},
     {"label_smoothing": 0.2, "smoothing": "off_target"},
     {"label_smoothing": 0.2, "smoothing_weight": "target", "class_weight": [1, 1]},
-    {"label_smoothing": 0.2, "normalize": True},
+    {"label_smoothing": 0.2, "normalize_rows": True},
 )
 
 
