@@ -3,6 +3,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/arithmetic.h"
+#include "base/sizes.h"
 #include "crossent.h"
 
 static atomic_int default_threads = 1;
@@ -14,6 +16,7 @@ void crossent_set_num_threads(int n) { atomic_store(&default_threads, n < 1 ? 1 
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 
 const char *crossent_threading(void) { return "openmp"; }
 
@@ -25,10 +28,53 @@ static atomic_int pool_used, pool_lost;
  * binds; as it was, it does not stop a caller who asks for more. */
 static int threads_at_start;
 
+/* More threads than this many for each processor help nobody, and cost memory. */
+enum { THREADS_PER_PROCESSOR = 8, ALWAYS_ALLOWED = 16 };
+
+/* How many threads the process was seen to have room for. OpenMP ends the process where it cannot
+ * start one (a limit of memory or of threads), so others are started and ended before it tries. */
+static atomic_int room = 1, tried = 1;
+
 static void child_of_fork(void)
 {
     if (atomic_load(&pool_used))
         atomic_store(&pool_lost, 1);
+}
+
+static void *wait_for_all(void *gate)
+{
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* Starts `threads` - 1 threads that are all alive at once; how many there were, and this one. */
+static int try_threads(int threads)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *started = malloc((size_t)threads * sizeof *started);
+    int n = 0;
+    pthread_mutex_lock(&gate);
+    while (started && n < threads - 1 &&
+           pthread_create(&started[n], NULL, wait_for_all, &gate) == 0)
+        n++;
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < n; i++)
+        pthread_join(started[i], NULL);
+    free(started);
+    return n + 1;
+}
+
+static int with_room(int threads)
+{
+    const int most = (int)larger(ALWAYS_ALLOWED,
+                                 THREADS_PER_PROCESSOR * (size_t)omp_get_num_procs());
+    threads = threads < most ? threads : most;
+    if (threads > atomic_load(&tried)) {
+        atomic_store(&room, try_threads(threads));
+        atomic_store(&tried, threads);
+    }
+    return threads < atomic_load(&room) ? threads : atomic_load(&room);
 }
 
 __attribute__((constructor)) static void at_load(void)
@@ -49,6 +95,7 @@ int usable_threads(size_t n, int threads)
     if (threads > 1) {
         if (atomic_load(&pool_lost))
             return 1;
+        threads = with_room(threads);
         atomic_store(&pool_used, 1);
     }
     return threads;
@@ -145,11 +192,13 @@ void parallel_team(int threads, void (*program)(void *), void *context)
         own_team = NULL;
         atomic_store(&team.over, 1);
     } else {
+        const uint64_t mode = arithmetic_begin();
         for (unsigned looks = 0; !atomic_load(&team.over);)
             if (take_task(&team, omp_get_thread_num()))
                 looks = 0;
             else
                 look_again(&looks);
+        arithmetic_end(mode);
     }
 }
 
@@ -169,8 +218,10 @@ void parallel_for(size_t n, int threads, void (*task)(void *, size_t, size_t), v
         size_t count = (size_t)omp_get_num_threads(), me = (size_t)omp_get_thread_num();
         size_t begin = n / count * me + (me < n % count ? me : n % count);
         size_t end = begin + n / count + (me < n % count);
+        const uint64_t mode = arithmetic_begin();
         if (begin < end)
             task(context, begin, end);
+        arithmetic_end(mode);
     }
 }
 #else

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "base/dtype.h"
 #include "base/pairs.h"
 #include "base/parallel.h"
@@ -228,6 +229,7 @@ static void categorical_task(void *context, size_t begin, size_t end)
 
 int crossent_categorical(struct crossent_categorical *call)
 {
+    const uint64_t mode = arithmetic_begin();
     struct partial total;
     struct crossent_softmax *rows = &call->rows;
     /* Each row has a target of its own, smoothing and weights included (dense_row). */
@@ -237,5 +239,6 @@ int crossent_categorical(struct crossent_categorical *call)
     size_t work = wide ? rows->rows * rows->classes : rows->rows;
     int status = run_slabs(rows, &plan, categorical_task, work < PARALLEL_ELEMENTS, &total);
     rows->total = isfinite(total.sum) ? total.sum + total.low : total.sum;
+    arithmetic_end(mode);
     return status;
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "base/dtype.h"
 #include "base/half.h"
 #include "base/memory.h"
@@ -457,22 +458,26 @@ static int run_blocks(struct crossent_sigmoid *call, size_t block,
 
 int crossent_sigmoid(struct crossent_sigmoid *call)
 {
+    const uint64_t mode = arithmetic_begin();
     struct block_sum total;
     int pieces = needs_pieces(call);
     int status =
         run_blocks(call, pieces ? PIECE : BLOCK, pieces ? pieces_task : plain_task, &total);
     if (status != CROSSENT_NO_MEMORY)
         call->total = total.partial.sum + total.partial.low;
+    arithmetic_end(mode);
     return status;
 }
 
 int crossent_weigh_sigmoid(struct crossent_sigmoid *call)
 {
+    const uint64_t mode = arithmetic_begin();
     struct block_sum total;
     int status = run_blocks(call, PIECE, weigh_task, &total);
     if (status != CROSSENT_NO_MEMORY) {
         call->weight = total.partial.weight + total.partial.weight_low;
         call->count = total.partial.count;
     }
+    arithmetic_end(mode);
     return status;
 }

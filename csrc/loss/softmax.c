@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
@@ -453,20 +454,24 @@ int run_slabs(struct crossent_softmax *call, const struct plan *plan,
 
 int crossent_softmax(struct crossent_softmax *call)
 {
+    const uint64_t mode = arithmetic_begin();
     struct partial total;
     const struct plan plan = plan_of(call);
     int small = call->rows * call->classes < PARALLEL_ELEMENTS;
     int status = run_slabs(call, &plan, softmax_task, small, &total);
     call->total = isfinite(total.sum) ? total.sum + total.low : total.sum;
+    arithmetic_end(mode);
     return status;
 }
 
 int crossent_weigh(struct crossent_softmax *call)
 {
+    const uint64_t mode = arithmetic_begin();
     struct partial total;
     const struct plan plan = plan_of(call);
     int status = run_slabs(call, &plan, weigh_task, call->rows < PARALLEL_ELEMENTS, &total);
     call->weight = total.weight + total.weight_low;
     call->count = total.count;
+    arithmetic_end(mode);
     return status;
 }

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "base/pairs.h"
 #include "kernels/dispatch.h"
 #include "kernels/table.h"
@@ -87,6 +88,7 @@ static double rescale(double from, double to)
 
 void crossent_sums_begin(const struct exponential_sums *to, const double *logsumexp, size_t n)
 {
+    const uint64_t mode = arithmetic_begin();
     double (*exp)(double) = current_kernels()->exp;
     for (size_t i = 0; i < n; i++) {
         double x = logsumexp[i];
@@ -94,11 +96,13 @@ void crossent_sums_begin(const struct exponential_sums *to, const double *logsum
         to->high[i] = isfinite(x) ? exp(x - to->base[i]) : x != -INFINITY;
         to->low[i] = 0;
     }
+    arithmetic_end(mode);
 }
 
 void crossent_sums_merge(const struct exponential_sums *to, const struct exponential_sums *more,
                          size_t n)
 {
+    const uint64_t mode = arithmetic_begin();
     for (size_t i = 0; i < n; i++) {
         double a = to->base[i], b = more->base[i], base = a > b || isnan(a) ? a : b;
         double down = rescale(a, base), other = rescale(b, base);
@@ -107,13 +111,16 @@ void crossent_sums_merge(const struct exponential_sums *to, const struct exponen
         to->high[i] = sum.hi;
         to->base[i] = base;
     }
+    arithmetic_end(mode);
 }
 
 void crossent_sums_log(const struct exponential_sums *sums, double *logsumexp, size_t n)
 {
+    const uint64_t mode = arithmetic_begin();
     double (*log)(double) = current_kernels()->log;
     for (size_t i = 0; i < n; i++) {
         double high = sums->high[i], correction = high > 0 ? sums->low[i] / high : 0;
         logsumexp[i] = sums->base[i] + (log(high) + correction);
     }
+    arithmetic_end(mode);
 }

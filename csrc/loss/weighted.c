@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "base/arithmetic.h"
 #include "base/memory.h"
 #include "base/pairs.h"
 #include "base/parallel.h"
@@ -186,8 +187,10 @@ static void weighted_task(void *context, size_t begin, size_t end)
 
 int crossent_weighted(struct crossent_weighted *call)
 {
+    const uint64_t mode = arithmetic_begin();
     struct weighted_run run = {.call = call, .kernels = current_kernels()};
     int small = call->rows * call->classes < SMALL_CALL;
     parallel_for(call->rows, small ? 1 : call->threads, weighted_task, &run);
+    arithmetic_end(mode);
     return run.no_memory ? CROSSENT_NO_MEMORY : CROSSENT_OK;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
 #include "kernels/dense/table.h"
@@ -205,7 +206,9 @@ int linear_logits(const struct linear *linear)
     if (!l.by_columns)
         task.kernels->transpose(l.x, l.features, other, l.rows, l.rows, l.features);
     task.x_transposed = other;
+    const uint64_t mode = arithmetic_begin();
     parallel_for(pieces_of(l.classes, CLASS_BLOCK), l.matrix.threads, logits_task, &task);
+    arithmetic_end(mode);
     free(other);
     return atomic_load(&task.failed) ? CROSSENT_NO_MEMORY : CROSSENT_OK;
 }
@@ -221,10 +224,12 @@ int linear_gradients(const struct linear *linear)
     task.to = l.by_columns ? other : l.x_grad;
     size_t pieces = l.by_columns ? pieces_of(l.features, ROW_PIECE) * pieces_of(l.rows, panel)
                                  : pieces_of(l.rows, ROW_PIECE) * pieces_of(l.features, panel);
+    const uint64_t mode = arithmetic_begin();
     parallel_for(pieces, l.matrix.threads, x_task, &task);
     if (l.by_columns)
         task.kernels->transpose(other, l.rows, l.x_grad, l.features, l.features, l.rows);
     parallel_for(pieces_of(l.classes, CLASS_BLOCK), l.matrix.threads, weight_task, &task);
+    arithmetic_end(mode);
     free(other);
     return atomic_load(&task.failed) ? CROSSENT_NO_MEMORY : CROSSENT_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/arithmetic.h"
 #include "base/parallel.h"
 #include "base/sizes.h"
 #include "kernels/dense/table.h"
@@ -268,11 +269,13 @@ static int useful_threads(const struct train_run *run)
 int train_batches(struct train_run *run, double seconds)
 {
     struct steps steps = {run, seconds_now(), seconds, CROSSENT_OK};
+    const uint64_t mode = arithmetic_begin();
     parallel_team(useful_threads(run), run_steps, &steps);
+    arithmetic_end(mode);
     return steps.status;
 }
 
-int train_evaluate(struct train_run *run, void *out)
+static int evaluate_part(struct train_run *run, void *out)
 {
     struct train_work *work = run->work;
     struct train_sums sums = {0};
@@ -298,4 +301,12 @@ int train_evaluate(struct train_run *run, void *out)
     count_answers(run, n, &sums);
     add_sums(&run->sums, &sums);
     return status == CROSSENT_BAD_LOGITS ? CROSSENT_OK : status;    /* the loss says it */
+}
+
+int train_evaluate(struct train_run *run, void *out)
+{
+    const uint64_t mode = arithmetic_begin();
+    const int status = evaluate_part(run, out);
+    arithmetic_end(mode);
+    return status;
 }
