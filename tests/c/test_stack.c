@@ -84,7 +84,8 @@ static void train_calls(void)
     size_t order[ROWS];
     double rates[ROWS] = {0};
     struct train_layer layer = {50, 10, TRAIN_GELU, 0.5, p, p + 500, p + 1000, p + 1500, {0}, {0}};
-    const struct train_chunk chunk = {(char *)x, 50 * sizeof(float), sizeof(float), 0};
+    const struct train_chunk chunk = {
+        .data = (char *)x, .stride = 50 * sizeof(float), .step = sizeof(float)};
     struct train_run run = {
         .net = {CROSSENT_F32, 1, &layer, {NULL, NULL}, 1},
         .data = {ROWS, 1, &chunk, (char *)labels, CROSSENT_I64, 0, NULL}, .batch = 32,
