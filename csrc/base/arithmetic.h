@@ -14,7 +14,7 @@
 #if defined(__x86_64__)
 enum {
     MXCSR_FLAGS = 0x3f,      /* what happened so far: not part of the mode */
-    MXCSR_DEFAULT = 0x1f80   /* all exceptions masked; flush to zero, denormals are zero, rounding: 0 */
+    MXCSR_DEFAULT = 0x1f80   /* all exceptions masked, all else 0 */
 };
 
 static inline uint64_t arithmetic_mode(void) { return __builtin_ia32_stmxcsr(); }

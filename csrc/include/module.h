@@ -1,5 +1,5 @@
-/* Functions of the shared library that are no part of its interface: the Python package's own modules
- * call them, and change with them. */
+/* Functions of the shared library that are not its interface: the Python package's own modules call
+ * them, and change with them. */
 #ifndef CROSSENT_MODULE_H
 #define CROSSENT_MODULE_H
 

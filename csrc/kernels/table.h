@@ -1,4 +1,25 @@
-/* The contract between the drivers (softmax.c) and the kernels of one instruction set. */
+/* The contract between the drivers (softmax.c) and the kernels of one instruction set.
+ *
+ * Words, each in one sense:
+ *   slab       rows whose losses have a sum of their own; threads take whole slabs
+ *   group      rows of a slab, up to GROUP, that go through a kernel together
+ *   unit       rows of a group whose losses are added to the slab's sum at once
+ *   tile       rows of a group, as many as a register has lanes, row r in lane r
+ *   lane       one number of a register
+ *   segment    SEGMENT classes of a long row, which one thread works on
+ *   block      BLOCK classes of a row, read and then worked on while they are in the cache
+ *   piece      a part of other work: elements of a binary loss, rows of a product
+ *   anchor     the class that is left out of a row's sum of exponentials: the label, or a largest
+ *              logit; loss and 1 - p_anchor are then sums of positive terms
+ *   shift      what is subtracted from the logits of a row beyond the range of the exponential
+ *   reference  the logit that a shift is made of
+ *   residual   p - t, of the anchor from whichever of two forms takes less from less
+ *   scale      p_j = scale e_j; later gradient_j = scale e_j - target_scale t_j
+ *
+ * A row's exponentials are kept between statistics and output. Tiles and long rows keep that of the
+ * anchor among them; blocks and lanes store 0 there, and restore_anchors puts it back where an
+ * option asks for it.
+ */
 #ifndef CROSSENT_KERNELS_H
 #define CROSSENT_KERNELS_H
 
@@ -29,7 +50,7 @@ struct smoothing {
 
 /* What becomes of logits where they are loaded: times `factor` (1 / temperature), -inf where the
  * row's mask is 0. */
-struct change {
+struct logit_transform {
     int on;
     double factor;
     ptrdiff_t mask_step;
@@ -45,13 +66,14 @@ struct rows {
     /* What the rows of a call have in common, and how many are in hand. */
     size_t count, classes;
     int columns;                 /* softmax/lanes.inc.h works on them */
-    int altered;                 /* source, weight or sample are not those of rows that all count */
+    int not_uniform;             /* source, weight or sample are not those of rows that all count */
     int shifted;                 /* some shift is not 0 */
-    int weighs;                  /* what rounding cuts off loss and scale counts: they are factors */
-    int curved;                  /* the Hessian's diagonal is wanted */
-    double curved_factor;        /* ... times this */
+    int weighs;  /* what rounding cuts off loss and scale counts: they are factors */
+    int hessian_wanted;          /* the Hessian's diagonal is wanted */
+    double hessian_factor;       /* ... times this */
     struct smoothing smoothing;  /* where it is on, the anchor is the label */
-    struct change change;        /* of all logits; softmax/general.inc.h sees to its rows itself */
+    /* Of all logits; softmax/general.inc.h sees to its rows itself. */
+    struct logit_transform logit_transform;
     /* Soft targets t that need no staging: `distances` is the sum of t_j (x_anchor - x_j), t_rest
      * that of t_j, j != anchor. */
     int soft;
@@ -67,19 +89,20 @@ struct rows {
     _Alignas(64) size_t source[GROUP];
     int64_t label[GROUP];        /* -1 where there is none */
     double weight[GROUP], sample[GROUP];  /* of the label's loss; of the row as a whole */
-    double weight_low[GROUP];             /* what rounding cut off weight */
+    double weight_low[GROUP];    /* what rounding cut off weight */
     double upstream[GROUP];
     const char *x[GROUP];
     char *out[GROUP];
-    char *mask_at[GROUP];        /* or NULL: of classes that the row takes into account */
+    char *class_mask[GROUP];     /* or NULL: of classes that the row takes into account */
     char *memory[GROUP];
     int64_t anchor[GROUP];       /* the class left out of the sum: target, or any maximum (-1) */
     double column[GROUP];        /* the anchor as a number that a lane can hold, of short rows */
 
     /* Statistics. */
     double shift[GROUP], max[GROUP], exponent[GROUP];  /* max: of x - shift, but the anchor */
-    double at_anchor[GROUP];                           /* x - shift there */
-    double others[GROUP], others_low[GROUP];           /* sum of e_j, j != anchor, as hi + lo */
+    double at_anchor[GROUP];     /* x - shift there */
+    /* sum of e_j, j != anchor, as hi + lo */
+    double sum_without_anchor[GROUP], sum_without_anchor_low[GROUP];
     double distances[GROUP], distances_low[GROUP];     /* for it: 2^-64 sum of max x_i - x_j */
     double label_target[GROUP];  /* ... and of a shared target */
     double t_rest[GROUP], t_rest_low[GROUP], t_total[GROUP], t_total_low[GROUP];
@@ -89,33 +112,33 @@ struct rows {
     double loss_low[GROUP];      /* what rounding cut off it; for double alone */
     double scale[GROUP];         /* p_j = scale * e_j for j != anchor; later gradient_j */
     double scale_low[GROUP];     /* what rounding cut off it, if the row weighs */
-    double rest[GROUP];          /* 1 - p_anchor */
+    double one_minus_p_anchor[GROUP];                  /* 1 - p_anchor */
     double anchor_p[GROUP];      /* p_anchor */
     double anchor_gradient[GROUP];
     double logsumexp[GROUP], logsumexp_low[GROUP];
     double smoothed[GROUP], smoothed_low[GROUP];       /* the loss of other targets than labels */
-    double gap[GROUP];                                 /* T p_anchor - t_anchor there */
+    double anchor_residual[GROUP];                     /* T p_anchor - t_anchor there */
 
     /* Rows of softmax/general.inc.h: their target t beside the label's own share of it, and what
      * there is besides. */
     const void *t[GROUP], *t_low[GROUP];
     struct pair label_share[GROUP];
-    struct pair kept_share[GROUP];   /* of the target, under smoothing */
+    struct pair kept_share[GROUP];                     /* of the target, under smoothing */
     size_t classes_left[GROUP];  /* by the mask */
     struct pair distance[GROUP]; /* sum of t_j (x_anchor - x_j), the label's share included */
     struct pair t_sum[GROUP];
     double t_others[GROUP], t_anchor[GROUP];
     double label_exp[GROUP];     /* e_label */
     struct pair focal_loss[GROUP];
-    double focal[GROUP], focal_slope[GROUP]; /* f and q of focal_factors, of labels */
+    double focal[GROUP], focal_slope[GROUP];           /* f and q of focal_factors, of labels */
     double focal_low[GROUP], focal_slope_low[GROUP];
-    double push[GROUP];          /* scale / inverse */
+    double prob_scale[GROUP];    /* scale / inverse */
     double log_sum[GROUP];       /* logsumexp(x) - x_anchor */
     double inverse[GROUP];       /* p_j = inverse * e_j */
-    double b[GROUP];             /* gradient_j = scale e_j - b t_j, t_j of smoothing as well */
+    double target_scale[GROUP];  /* gradient_j = scale e_j - b t_j, t_j of smoothing as well */
     double hessian[GROUP];       /* factor of p (1 - p) in the Hessian's diagonal */
     double residual[GROUP];      /* ... and of |T p - t| */
-    double curvature[GROUP], lse_curvature[GROUP];   /* of the Hessian times a vector (options.c) */
+    double curvature[GROUP], lse_curvature[GROUP];  /* of the Hessian times a vector (options.c) */
     double probability[GROUP], entropy[GROUP];
     double top_others[GROUP];    /* sum of e_j / e_top, j != top, the largest; -1: the anchor's */
     double at_top[GROUP];        /* x - shift there */
@@ -132,7 +155,7 @@ static inline void pad_rows(struct rows *rows)
         rows->x[r] = rows->x[last];
         rows->anchor[r] = rows->anchor[last];
         rows->t[r] = rows->t[last];
-        rows->mask_at[r] = rows->mask_at[last];
+        rows->class_mask[r] = rows->class_mask[last];
     }
 }
 
@@ -187,8 +210,8 @@ static inline void focal_factors(double (*exp)(double), double (*log)(double), d
         *q += *f * gamma * p * (ce / rest);
 }
 
-/* What the focal factors of a row are made of (softmax/focal.inc.h): its sum of exponentials, lane by
- * lane, but the anchor's; of the anchor p, 1 - p and -log p; and 1 / the sum of all. */
+/* What the focal factors of a row are made of (softmax/focal.inc.h): its sum of exponentials, lane
+ * by lane, but the anchor's; of the anchor p, 1 - p and -log p; and 1 / the sum of all. */
 struct focal_row {
     double at_anchor, top, exponent, gamma;
     double hi[8], lo[8];
@@ -214,9 +237,9 @@ struct typed_kernels {
     /* Rows of any step, or of 16 bits, to contiguous ones of T in rows->exps, which rows->x then
      * are; such rows to `out`, `exact` being the numbers at the anchors in double; and added to
      * `out` of T. */
-    void (*collect)(struct rows *, enum crossent_dtype);
-    void (*spread)(const struct rows *, char *const *out, ptrdiff_t step, enum crossent_dtype,
-                   const double *exact);
+    void (*gather_contiguous)(struct rows *, enum crossent_dtype);
+    void (*scatter_strided)(const struct rows *, char *const *out, ptrdiff_t step,
+                            enum crossent_dtype, const double *exact);
     void (*add)(const struct rows *, char *const *out, ptrdiff_t step);
     /* Fills the statistics of all rows; keeps the exponentials where `output` needs them. */
     void (*statistics)(struct rows *, struct scratch *, enum crossent_output output);
@@ -265,8 +288,8 @@ struct kernels {
     void (*weigh)(const struct crossent_softmax *, struct rows *, size_t begin, size_t end);
     /* The same for all rows, where there is no such option but smoothing. */
     void (*plain)(double coefficient, double coefficient_low, struct rows *);
-    /* Adds n classes, but number `skip`, to the sum; what that makes of the anchor; the factors of n
-     * classes, `alpha` or NULL being theirs. */
+    /* Adds n classes, but number `skip`, to the sum; what that makes of the anchor; the factors of
+     * n classes, `alpha` or NULL being theirs. */
     void (*focal_sum)(struct focal_row *, const double *x, size_t n, size_t skip);
     void (*focal_anchor)(struct focal_row *);
     void (*focal_classes)(const struct focal_row *, const double *x, const double *alpha, size_t n,

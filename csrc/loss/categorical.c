@@ -70,7 +70,7 @@ static void bad_probability(struct rows *rows, size_t r, size_t row, size_t clas
 {
     partial_fault(partial, CROSSENT_BAD_PROBABILITY, row + rows->source[r], class);
     rows->sample[r] = rows->loss[r] = 0;
-    rows->altered = 1;
+    rows->not_uniform = 1;
 }
 
 /* Labels, and nothing that needs the other classes. */

@@ -137,7 +137,7 @@ static void reset_rows(struct rows *rows, size_t n)
         rows->weight[i] = rows->sample[i] = rows->upstream[i] = 1;
         rows->weight_low[i] = 0;
     }
-    rows->altered = 0;
+    rows->not_uniform = 0;
 }
 
 /* All that the rows of a call have in common, and groups of up to `group` rows before the first of
@@ -152,7 +152,7 @@ struct workspace *begin_rows(struct softmax_run *run, size_t group)
     }
     struct rows *rows = &work->rows;
     memset(rows->t, 0, group * sizeof *rows->t);
-    memset(rows->mask_at, 0, group * sizeof *rows->mask_at);
+    memset(rows->class_mask, 0, group * sizeof *rows->class_mask);
     reset_rows(rows, group);
     rows->count = 0;
     rows->classes = run->call->classes;
@@ -160,14 +160,14 @@ struct workspace *begin_rows(struct softmax_run *run, size_t group)
     rows->shifted = 0;
     rows->x_step = run->call->logits.step;
     rows->out_step = run->call->out.step;
-    rows->change = run->plan.change;
+    rows->logit_transform = run->plan.change;
     rows->smoothing = run->plan.smoothing;
     rows->soft = run->plan.soft;
     rows->shared_target = run->plan.shared_target;
     rows->weighs = run->plan.weighs || run->plan.soft ||
                    (run->plan.general && (!run->plan.labels || run->call->label_smoothing != 0));
-    rows->curved = run->plan.curved;
-    rows->curved_factor = run->plan.curved_factor;
+    rows->hessian_wanted = run->plan.hessian_wanted;
+    rows->hessian_factor = run->plan.curved_factor;
     rows->exps = rows->memory;
     work->scratch.tiles = NULL;
     work->scratch.factors = NULL;
@@ -182,7 +182,7 @@ static int all_weigh(const struct softmax_run *run, size_t n, const struct curso
 {
     const struct crossent_softmax *call = run->call;
     double of_class[GROUP];
-    rows->altered = 1;
+    rows->not_uniform = 1;
     for (size_t i = 0; i < n; i++)
         rows->source[i] = i;
     for (size_t i = 0; i < n; i++)
@@ -201,7 +201,7 @@ int all_take_part(const struct softmax_run *run, size_t n, const struct cursor *
     int64_t outside = 0;       /* negative if a label is, or is above the last class, or ignored */
     if (n == 0 || (weighted && !run->plan.labels))
         return 0;
-    if (rows->altered && !weighted)
+    if (rows->not_uniform && !weighted)
         reset_rows(rows, GROUP);
     rows->count = n;
     if (!run->plan.labels) {
@@ -226,7 +226,7 @@ static void those_that_take_part(const struct softmax_run *run, size_t row, size
 {
     const struct crossent_softmax *call = run->call;
     size_t kept = 0;
-    rows->altered = 1;
+    rows->not_uniform = 1;
     row_weights(run, row, n, cursor, rows, partial);
     for (size_t i = 0; i < n; i++) {
         if (rows->sample[i] == 0) {
@@ -281,7 +281,7 @@ void gather_rows(const struct softmax_run *run, size_t row, size_t n,
         those_that_take_part(run, row, n, cursor, rows, partial);
     gather_pointers(call, &call->logits, cursor, n, rows, (char **)rows->x);
     if (call->class_mask.data && !run->plan.general)
-        gather_pointers(call, &call->class_mask, cursor, n, rows, rows->mask_at);
+        gather_pointers(call, &call->class_mask, cursor, n, rows, rows->class_mask);
     if (rows->shared_target)
         label_targets(call, rows);
     else if (rows->soft)
@@ -290,7 +290,7 @@ void gather_rows(const struct softmax_run *run, size_t row, size_t n,
         return;
     gather_pointers(call, &call->out, cursor, n, rows, rows->out);
     rows->out_step = call->out.step;
-    if (rows->curved)
+    if (rows->hessian_wanted)
         gather_pointers(call, &call->hessian, cursor, n, rows, rows->hessian_at);
 }
 

@@ -65,7 +65,7 @@ static void general_faults(const struct softmax_run *run, size_t row, struct row
         skip_row(run, &here);
         rows->loss[r] = 0;
         rows->sample[r] = 0;
-        rows->altered = 1;
+        rows->not_uniform = 1;
     }
 }
 
@@ -180,7 +180,7 @@ static void write_staged(const struct softmax_run *run, struct rows *rows, struc
     if (run->call->accumulate)
         run->typed->add(rows, to, out->step);
     else
-        run->typed->spread(rows, to, out->step, out->dtype,
+        run->typed->scatter_strided(rows, to, out->step, out->dtype,
                            output == CROSSENT_GRADIENT ? rows->anchor_gradient : NULL);
 }
 
@@ -217,7 +217,7 @@ static void softmax_group(struct softmax_run *run, size_t row, size_t n, struct 
     } else {
         rows->x_step = call->logits.step;
         if (run->staged_in)
-            run->typed->collect(rows, call->logits.dtype);
+            run->typed->gather_contiguous(rows, call->logits.dtype);
         pad_rows(rows);
         if (run->shared)
             shared_statistics(run, rows, scratch);
@@ -336,7 +336,7 @@ static void add_weights(const struct softmax_run *run, const struct rows *rows, 
                         struct partial *partial)
 {
     double weight[GROUP] = {0};
-    if (!rows->altered) {
+    if (!rows->not_uniform) {
         two_sum_into(&partial->weight, &partial->weight_low, (double)n);
         partial->count += n;
         return;
@@ -365,7 +365,7 @@ static void weigh_task(void *context, size_t begin, size_t end)
             struct cursor cursor = cursor_at(call->shape, call->ndim, row);
             n = smaller(GROUP, last - row);
             if (!all_take_part(run, n, &cursor, rows)) {
-                rows->altered = 1;
+                rows->not_uniform = 1;
                 row_weights(run, row, n, &cursor, rows, partial);
             }
             add_weights(run, rows, n, partial);

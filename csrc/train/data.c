@@ -110,7 +110,7 @@ static void sample_class(size_t *to, size_t *members, size_t count, size_t share
         to[i] = members[i % count];
 }
 
-/* `share` rows of every class. Labels are read again after they were counted, and another thread may
+/* `share` rows of every class. Labels are read again after they were counted; another thread may
  * have changed them: a class takes no more rows than were counted, and may find fewer, or none. */
 static int sample_rows(size_t *order, size_t share, const struct train_data *data,
                        enum train_sampling sampling, size_t classes, uint64_t *state)

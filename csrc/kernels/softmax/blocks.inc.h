@@ -54,7 +54,7 @@ INLINE size_t soft_anchor(struct rows *rows, size_t r, T top)
     if (only < 0)
         distance = distance_sum(x, t, NULL, n, k, top, &others, 0);
     if (top == (T)INFINITY)
-        distance = endless(others);
+        distance = distance_to_infinity(others);
     if (rows->shared_target)
         store_shared(rows, r, k, top, x[rows->label[r]], distance, others);
     else
@@ -62,10 +62,10 @@ INLINE size_t soft_anchor(struct rows *rows, size_t r, T top)
     return k;
 }
 
-/* The anchors where they are not labels: the first of the largest. And own = x at the anchor, max =
- * the largest of all. */
+/* The anchors where they are not labels: the first of the largest. And anchor_value = x at the
+ * anchor, max = the largest of all. */
 INLINE void
-block_maxima(struct rows *rows, T *own, T *max, const int smooth, const int soft)
+block_maxima(struct rows *rows, T *anchor_value, T *max, const int smooth, const int soft)
 {
     const size_t n = rows->classes;
     for (size_t r = 0; r < rows->count; r++) {
@@ -77,7 +77,7 @@ block_maxima(struct rows *rows, T *own, T *max, const int smooth, const int soft
             at = soft_anchor(rows, r, top);
         else if (rows->anchor[r] < 0)
             rows->anchor[r] = (int64_t)(at = row_find(x, n, top));
-        own[r] = x[at];
+        anchor_value[r] = x[at];
         max[r] = top;
         if (smooth)
             store_distances(rows, r, (double)top, totals_pair(&sum));
@@ -86,7 +86,7 @@ block_maxima(struct rows *rows, T *own, T *max, const int smooth, const int soft
 
 /* How the exponentials of rows [0, count) are scaled, and what bounds them. */
 struct block_scales {
-    T own[GROUP], max[GROUP], rounder[GROUP], low[GROUP], bound[GROUP];
+    T anchor_value[GROUP], max[GROUP], rounder[GROUP], low[GROUP], bound[GROUP];
 };
 
 /* Where the anchor's logit is the largest, that of the others instead. Returns whether some row is
@@ -96,13 +96,13 @@ static int exclude_anchors(const struct rows *rows, struct block_scales *of)
     const vec none = vset(-(T)INFINITY), range = vset(RANGE);
     unsigned shifted = 0;
     for (size_t r = rows->count; r % LANES; r++)
-        of->max[r] = of->own[r] = 0;
+        of->max[r] = of->anchor_value[r] = 0;
     for (size_t r = 0; r < rows->count; r += LANES) {
         const vec max = vload(of->max + r);
-        unsigned own = vbits(vequal(max, vload(of->own + r)));
+        unsigned anchor_value = vbits(vequal(max, vload(of->anchor_value + r)));
         shifted |= vbits(vless(range, vabs(max))) & vbits(vless(none, max));
-        for (size_t l = r; own && l < rows->count; l++, own >>= 1)
-            if (own & 1)
+        for (size_t l = r; anchor_value && l < rows->count; l++, anchor_value >>= 1)
+            if (anchor_value & 1)
                 of->max[l] = block_max((const T *)rows->x[l], rows->classes,
                                        (size_t)rows->anchor[l]);
     }
@@ -112,14 +112,15 @@ static int exclude_anchors(const struct rows *rows, struct block_scales *of)
 static inline void block_exponents(struct rows *rows, struct block_scales *of)
 {
     for (size_t r = 0; r < rows->count; r += LANES) {
-        const vec max = vload(of->max + r), own = vload(of->own + r), n = exponent_of(max, own);
+        const vec max = vload(of->max + r), anchor_value = vload(of->anchor_value + r),
+                  n = exponent_of(max, anchor_value);
         const struct exp_scale scale = exp_range(n);
         vstore(of->rounder + r, scale.rounder);
         vstore(of->low + r, scale.low);
         vstore(of->bound + r, exp_bound(max, scale));
         widen_to(rows->exponent + r, n);
         widen_to(rows->max + r, max);
-        widen_to(rows->at_anchor + r, own);
+        widen_to(rows->at_anchor + r, anchor_value);
         widen_to(rows->shift + r, vset(0));
     }
 }
@@ -214,23 +215,23 @@ static void block_sums(struct rows *rows, struct scratch *scratch, const struct 
     for (size_t r = rows->count; r % LANES_f64; r++)
         of_row[r] = of_row[rows->count - 1];
     for (size_t r = 0; r < rows->count; r += LANES_f64)
-        sum_rows(of_row + r, rows->others + r, rows->others_low + r);
+        sum_rows(of_row + r, rows->sum_without_anchor + r, rows->sum_without_anchor_low + r);
 }
 
 static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent_output output)
 {
     struct block_scales of;
     if (rows->soft)
-        block_maxima(rows, of.own, of.max, 0, 1);
+        block_maxima(rows, of.anchor_value, of.max, 0, 1);
     else if (rows->smoothing.on)
-        block_maxima(rows, of.own, of.max, 1, 0);
+        block_maxima(rows, of.anchor_value, of.max, 1, 0);
     else
-        block_maxima(rows, of.own, of.max, 0, 0);
+        block_maxima(rows, of.anchor_value, of.max, 0, 0);
     if (exclude_anchors(rows, &of)) {       /* the same bits for rows that need no shift */
         for (size_t r = 0; r < rows->count; r++) {
             if (rows->smoothing.on)
                 row_distances(rows, r, scratch);
-            lone_row(rows, r, scratch, keeps_exps(output));
+            long_row_noinline(rows, r, scratch, keeps_exps(output));
         }
         return;
     }
@@ -239,7 +240,7 @@ static void block_rows(struct rows *rows, struct scratch *scratch, enum crossent
 }
 
 /* What exponentials become: e * scale; less a share, or b t of a soft target, which `other` is
- * -1 times; the Hessian's a p (1 - p), `other` being a, and `top` as in curved(). */
+ * -1 times; the Hessian's a p (1 - p), `other` being a, and `top` as in hessian_wanted(). */
 INLINE vec row_finished(const T *e, const T *t, vec scale, vec other, vec top,
                         const enum finishes kind)
 {
@@ -250,7 +251,7 @@ INLINE vec row_finished(const T *e, const T *t, vec scale, vec other, vec top,
     if (kind == FINISH_TARGET)
         return vfma(other, vload(t), v);
     if (kind == CURVED)
-        return curved(v, other, top);
+        return hessian_wanted(v, other, top);
     return v;
 }
 
@@ -270,24 +271,24 @@ INLINE void finish_row(T *to, const T *e, const T *t, size_t n, T scale, T other
     vstore(to + last, end);
 }
 
-static void curved_block_row(const struct rows *rows, size_t r, const struct scratch *scratch)
+static void hessian_block_row(const struct rows *rows, size_t r, const struct scratch *scratch)
 {
-    const double a = rows->hessian[r] * rows->curved_factor;
+    const double a = rows->hessian[r] * rows->hessian_factor;
     const T *e = (const T *)rows->exps[r];
     T *to = (T *)rows->hessian_at[r], pre, scale = split_scale(rows->inverse[r], 1, &pre);
     if (pre != 1) {
-        curved_row(rows, r, scratch, a, to);
+        hessian_row(rows, r, scratch, a, to);
         return;
     }
     finish_row(to, e, e, rows->classes, scale, (T)a, (T)curved_top(rows, r, scratch, a), CURVED);
-    to[rows->anchor[r]] = (T)(a * rows->anchor_p[r] * rows->rest[r]);
+    to[rows->anchor[r]] = (T)(a * rows->anchor_p[r] * rows->one_minus_p_anchor[r]);
 }
 
 static void write_block_row(const struct rows *rows, size_t r, struct scratch *scratch,
                             enum crossent_output output)
 {
-    const double share = rows->smoothing.on ? rows->b[r] * rows->smoothing.share.hi : 0;
-    const double b = rows->soft ? target_factor(rows->b[r], rows->t_rest[r]) : 0;
+    const double share = rows->smoothing.on ? rows->target_scale[r] * rows->smoothing.share.hi : 0;
+    const double b = rows->soft ? target_factor(rows->target_scale[r], rows->t_rest[r]) : 0;
     const T *e = (const T *)rows->exps[r], *t = rows->t[r];
     T *out = (T *)rows->out[r], pre, scale = split_scale(rows->scale[r], 1, &pre);
     if (pre != 1 || output == CROSSENT_LOG_SOFTMAX) {
@@ -303,13 +304,13 @@ static void write_block_row(const struct rows *rows, size_t r, struct scratch *s
 }
 
 /* Rows that need nothing but a factor, whose digits all count: nearly all. */
-static int scale_block_rows(const struct rows *rows, const double *own)
+static int scale_block_rows(const struct rows *rows, const double *anchor_value)
 {
     T scale[GROUP], at_anchor[GROUP];
     int normal = 1;
     for (size_t r = 0; r < rows->count; r++) {
         scale[r] = (T)rows->scale[r];
-        at_anchor[r] = (T)own[r];
+        at_anchor[r] = (T)anchor_value[r];
         normal &= fabs(rows->scale[r]) > (double)TINY * 8;
     }
     for (size_t r = 0; normal && r < rows->count; r++) {
@@ -324,13 +325,14 @@ static int scale_block_rows(const struct rows *rows, const double *own)
 static void write_block_rows(const struct rows *rows, struct scratch *scratch,
                              enum crossent_output output)
 {
-    const int plain = !rows->soft && !rows->smoothing.on && !rows->curved;
-    const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
-    if (plain && output != CROSSENT_LOG_SOFTMAX && scale_block_rows(rows, own))
+    const int plain = !rows->soft && !rows->smoothing.on && !rows->hessian_wanted;
+    const double *anchor_value =
+        output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
+    if (plain && output != CROSSENT_LOG_SOFTMAX && scale_block_rows(rows, anchor_value))
         return;
     for (size_t r = 0; r < rows->count; r++) {
-        if (rows->curved)
-            curved_block_row(rows, r, scratch);
+        if (rows->hessian_wanted)
+            hessian_block_row(rows, r, scratch);
         write_block_row(rows, r, scratch, output);
     }
 }

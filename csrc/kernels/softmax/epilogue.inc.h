@@ -14,7 +14,7 @@ static const double FAR = 700;
 /* p_k, which near 1 is best known by what is left. */
 INLINE void store_shares(struct rows *rows, size_t r, vec rest, vec p)
 {
-    vstore(rows->rest + r, rest);
+    vstore(rows->one_minus_p_anchor + r, rest);
     vstore(rows->anchor_p + r, vselect(vless(rest, vset(0.5)), vset(1) - rest, p));
 }
 
@@ -40,9 +40,9 @@ smoothed_lanes(struct rows *rows, size_t r, vec top, vec anchor, vec log_of_sum,
     vstore(rows->smoothed_low + r, (loss - (loss + low)) + low);
 
     const vec t = vset(s->label), others = vset(s->others);
-    vec p = vload(rows->anchor_p + r), rest = vload(rows->rest + r);
+    vec p = vload(rows->anchor_p + r), rest = vload(rows->one_minus_p_anchor + r);
     mask small = vless(p + t, rest + others);
-    vstore(rows->gap + r, vselect(small, p - t, others - rest));
+    vstore(rows->anchor_residual + r, vselect(small, p - t, others - rest));
 }
 
 /* Of a soft target t of sum T:
@@ -68,9 +68,9 @@ INLINE void soft_lanes(struct rows *rows, size_t r, vec ce, vec ce_low)
     total = total + t_low;
     vstore(rows->t_total_low + r, (t - total) + t_low);
     t = vload(rows->t_anchor + r);
-    vec p = total * vload(rows->anchor_p + r), rest = total * vload(rows->rest + r);
+    vec p = total * vload(rows->anchor_p + r), rest = total * vload(rows->one_minus_p_anchor + r);
     mask small = vless(p + t, rest + others);
-    vstore(rows->gap + r, vselect(small, p - t, others - rest));
+    vstore(rows->anchor_residual + r, vselect(small, p - t, others - rest));
     vstore(rows->t_total + r, total);
 }
 
@@ -125,7 +125,7 @@ static void epilogue_single(struct rows *rows)
         vstore(e + r, exp_single(start, scale));
     }
     for (size_t r = 0; r < rows->count; r += LANES) {
-        vec others = vload(rows->others + r), ek = vload(e + r), sum = others + ek;
+        vec others = vload(rows->sum_without_anchor + r), ek = vload(e + r), sum = others + ek;
         vec both = vset(1) / (ek * sum), inverse = ek * both;
         vstore(v + r, others * (sum * both));
         vstore(rows->scale + r, inverse);
@@ -152,7 +152,8 @@ epilogue_lanes(struct rows *rows, size_t r)
 {
     const vec zero = vset(0), one = vset(1), infinite = vset(INFINITY);
     vec anchor = vload(rows->at_anchor + r), top = vmax(anchor, vload(rows->max + r));
-    vec others_low = vload(rows->others_low + r), hi = vload(rows->others + r);
+    vec others_low = vload(rows->sum_without_anchor_low + r),
+        hi = vload(rows->sum_without_anchor + r);
     vec others = hi + others_low;
     others_low = (hi - others) + others_low;   /* now below an ulp, as log1p_pair needs it */
     struct exp_scale scale = exp_range(vload(rows->exponent + r));
@@ -201,15 +202,16 @@ epilogue_lanes(struct rows *rows, size_t r)
  * once, where inf - inf would decide (no loss, no gradient, but a logsumexp of +inf). */
 static void epilogue_special(struct rows *rows, size_t r, int bias)
 {
-    if (rows->max[r] == -INFINITY && rows->at_anchor[r] == -INFINITY && rows->others[r] == 0)
+    if (rows->max[r] == -INFINITY && rows->at_anchor[r] == -INFINITY &&
+        rows->sum_without_anchor[r] == 0)
         rows->logsumexp[r] = -INFINITY;
     if (rows->shift[r] != INFINITY)
         return;
     /* x - shift is 0 at +inf. The exponent is 0 unless no other is +inf: then `others` is 0. */
-    double infinities = rows->others[r] / ldexp(1, bias) + (rows->at_anchor[r] == 0);
+    double infinities = rows->sum_without_anchor[r] / ldexp(1, bias) + (rows->at_anchor[r] == 0);
     if (infinities > 1.5)
-        rows->loss[r] = rows->scale[r] = rows->rest[r] = rows->anchor_p[r] = rows->smoothed[r] =
-            rows->gap[r] = NAN;
+        rows->loss[r] = rows->scale[r] = rows->one_minus_p_anchor[r] = rows->anchor_p[r] =
+            rows->smoothed[r] = rows->anchor_residual[r] = NAN;
 }
 
 /* Repeats the last row up to a whole register. */
@@ -221,8 +223,8 @@ static void pad_statistics(struct rows *rows)
         rows->at_anchor[r] = rows->at_anchor[last];
         rows->exponent[r] = rows->exponent[last];
         rows->shift[r] = rows->shift[last];
-        rows->others[r] = rows->others[last];
-        rows->others_low[r] = rows->others_low[last];
+        rows->sum_without_anchor[r] = rows->sum_without_anchor[last];
+        rows->sum_without_anchor_low[r] = rows->sum_without_anchor_low[last];
         rows->distances[r] = rows->distances[last];
         rows->distances_low[r] = rows->distances_low[last];
         rows->t_anchor[r] = rows->t_anchor[last];

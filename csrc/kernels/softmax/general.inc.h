@@ -22,20 +22,20 @@ static inline int keeps_cap_lows(const struct crossent_softmax *call)
 
 /* The logits of a row as the loss sees them; `buffer` where they cannot be used as they lie. */
 static const T *stage_logits(const struct crossent_softmax *call, const char *x,
-                             const char *mask_at, T *buffer, T *low, T *slope)
+                             const char *class_mask, T *buffer, T *low, T *slope)
 {
     const size_t n = call->classes;
     const T *staged = load_any(x, call->logits.step, call->logits.dtype, n, buffer);
-    if (!mask_at && call->temperature == 0 && call->softcap == 0)
+    if (!class_mask && call->temperature == 0 && call->softcap == 0)
         return staged;
-    const struct change change = logits_change(call);
-    change_elements(&change, staged, call->softcap == 0 ? mask_at : NULL, buffer, n);
+    const struct logit_transform change = logit_transform_of(call);
+    transform_elements(&change, staged, call->softcap == 0 ? class_mask : NULL, buffer, n);
 #if IS_DOUBLE
     if (call->softcap != 0)
         cap_elements(buffer, low, slope, n, call->softcap, keeps_cap_lows(call));
 #endif
-    for (size_t i = 0; call->softcap != 0 && mask_at && i < n; i++)
-        if (!mask_at[(ptrdiff_t)i * call->class_mask.step]) {
+    for (size_t i = 0; call->softcap != 0 && class_mask && i < n; i++)
+        if (!class_mask[(ptrdiff_t)i * call->class_mask.step]) {
             buffer[i] = -(T)INFINITY;
             low[i] = 0;
             slope[i] = 1;
@@ -47,8 +47,8 @@ static const T *stage_logits(const struct crossent_softmax *call, const char *x,
  * part, class weights; what rounding cuts off it in `low`. Without anything to do, t where it
  * lies. */
 static const T *stage_target(const struct crossent_softmax *call, const char *t,
-                             const char *mask_at, struct pair spread, struct pair keep, T *buffer,
-                             T *low)
+                             const char *class_mask, struct pair spread, struct pair keep,
+                             T *buffer, T *low)
 {
     const size_t n = call->classes;
     const double *weight = weighs_by_target(call) ? NULL : call->class_weight;
@@ -58,7 +58,7 @@ static const T *stage_target(const struct crossent_softmax *call, const char *t,
         return load_any(t, call->target.step, call->target.dtype, n, buffer);
     }
     for (size_t i = 0; i < n; i++) {
-        int out = mask_at && !mask_at[(ptrdiff_t)i * call->class_mask.step];
+        int out = class_mask && !class_mask[(ptrdiff_t)i * call->class_mask.step];
         struct pair share = out ? (struct pair){0, 0} : spread;
         if (t)
             share = pair_add(share, pair_product(keep, (struct pair){target_at(call, t, i), 0}));
@@ -71,11 +71,11 @@ static const T *stage_target(const struct crossent_softmax *call, const char *t,
     return buffer;
 }
 
-static size_t count_left(const struct crossent_softmax *call, const char *mask_at)
+static size_t count_left(const struct crossent_softmax *call, const char *class_mask)
 {
     size_t left = call->classes;
-    for (size_t i = 0; mask_at && i < call->classes; i++)
-        left -= !mask_at[(ptrdiff_t)i * call->class_mask.step];
+    for (size_t i = 0; class_mask && i < call->classes; i++)
+        left -= !class_mask[(ptrdiff_t)i * call->class_mask.step];
     return left;
 }
 
@@ -111,18 +111,18 @@ static void whole_label(const struct crossent_softmax *call, struct rows *rows, 
 }
 
 static void stage_row(const struct crossent_softmax *call, struct rows *rows, size_t r,
-                      const char *mask_at, const char *target, struct scratch *scratch)
+                      const char *class_mask, const char *target, struct scratch *scratch)
 {
     const int smooth = call->label_smoothing != 0, labels = !target;
     if (target)
         rows->label[r] = one_hot_class(call, target);
     if (rows->label[r] >= 0)
         target = NULL;
-    rows->x[r] = (const char *)stage_logits(call, rows->x[r], mask_at, scratch->staged[r],
+    rows->x[r] = (const char *)stage_logits(call, rows->x[r], class_mask, scratch->staged[r],
                                             scratch->cap_low[r], scratch->slope[r]);
     rows->t[r] = NULL;
     rows->label_share[r] = (struct pair){1, 0};
-    rows->classes_left[r] = count_left(call, mask_at);
+    rows->classes_left[r] = count_left(call, class_mask);
     struct pair share = smoothing_share(call, rows->classes_left[r], &rows->kept_share[r]);
     if (!target && (!smooth || rows->smoothing.on))
         return;
@@ -133,14 +133,14 @@ static void stage_row(const struct crossent_softmax *call, struct rows *rows, si
     if (!target && weighed)
         rows->label_share[r] = pair_product(
             rows->kept_share[r], (struct pair){call->class_weight[rows->label[r]], 0});
-    const int shares = labels && !mask_at && !has_focal(call) && !shuns;   /* focal: replace t */
+    const int shares = labels && !class_mask && !has_focal(call) && !shuns;   /* focal: replace t */
     if (shares && scratch->shared_target) {
         rows->t[r] = scratch->shared_target;
         rows->t_low[r] = scratch->shared_low;
         return;
     }
     rows->t_low[r] = scratch->target_low[r];
-    rows->t[r] = stage_target(call, target, mask_at, share, rows->kept_share[r],
+    rows->t[r] = stage_target(call, target, class_mask, share, rows->kept_share[r],
                               scratch->staged_target[r], scratch->target_low[r]);
     if (shares) {
         scratch->shared_target = rows->t[r];
@@ -161,7 +161,8 @@ static inline double class_exp(const struct rows *rows, const struct scratch *sc
 static size_t fault_column_of(const struct rows *rows, size_t r)
 {
     const T *x = (const T *)rows->x[r];
-    if (rows->shift[r] != INFINITY && !isnan(rows->others[r]) && !isnan(rows->at_anchor[r]) &&
+    if (rows->shift[r] != INFINITY && !isnan(rows->sum_without_anchor[r]) &&
+        !isnan(rows->at_anchor[r]) &&
         !(rows->max[r] == -INFINITY && rows->at_anchor[r] == -INFINITY))
         return SIZE_MAX;
     for (size_t i = 0; i < rows->classes; i++)
@@ -224,11 +225,11 @@ static void top_sums(struct rows *rows, size_t r, const struct scratch *scratch)
     rows->at_top[r] = (double)x[top];
 }
 
-static void set_target_sums(struct rows *rows, size_t r, struct pair own, struct pair others)
+static void set_target_sums(struct rows *rows, size_t r, struct pair t_anchor, struct pair others)
 {
-    rows->t_anchor[r] = pair_value(own);
+    rows->t_anchor[r] = pair_value(t_anchor);
     rows->t_others[r] = pair_value(others);
-    rows->t_sum[r] = pair_add(own, others);
+    rows->t_sum[r] = pair_add(t_anchor, others);
 }
 
 /* The anchor, or -1, and the largest logit's class where that is asked for. */
@@ -287,17 +288,18 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
     if (t && k < n) {
         const T x_k = x[k];
         struct pair share = label < 0 ? (struct pair){0, 0} : rows->label_share[r], others;
-        struct pair own = {(double)t[k], IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
+        struct pair t_anchor = {(double)t[k],
+                                IS_DOUBLE ? (double)((const T *)rows->t_low[r])[k] : 0};
         rows->distance[r] = staged_distance(rows, r, k, x_k, &others, !unweighted_soft(call));
         if (x_k == (T)INFINITY)
-            rows->distance[r] = endless(others);
+            rows->distance[r] = distance_to_infinity(others);
 #if IS_DOUBLE
         if (keeps_cap_lows(call))
             rows->distance[r] = pair_add(rows->distance[r],
                                          (struct pair){cap_distance(rows, r, scratch), 0});
 #endif
         if (label == (int64_t)k) {
-            own = pair_add(own, share);
+            t_anchor = pair_add(t_anchor, share);
         } else if (share.hi != 0) {
             struct pair d = pair_of((double)x_k, -(double)x[label]);
             if (keeps_cap_lows(call))
@@ -306,7 +308,7 @@ static void general_sums(const struct crossent_softmax *call, struct rows *rows,
             rows->distance[r] = pair_add(rows->distance[r], pair_product(share, d));
             others = pair_add(others, share);
         }
-        set_target_sums(rows, r, own, others);
+        set_target_sums(rows, r, t_anchor, others);
     }
     if (rows->shift[r] != 0) {
         shift_elements(scratch->staged[r], x, n, (T)rows->shift[r]);
@@ -359,7 +361,8 @@ static double class_factors(const struct crossent_softmax *call, const struct ro
     double f, p = anchor ? rows->anchor_p[r] : class_exp(rows, scratch, r, i) * inverse;
     *ce = anchor ? log_sum : (rows->at_anchor[r] - x) + log_sum;
     focal_factors(OF_ISA(kernels_).exp, OF_ISA(kernels_).log,
-                  call->focal_alpha ? call->focal_alpha[i] : 1, call->focal_gamma, p, anchor ? rows->rest[r] : 1 - p, *ce, &f, q);
+                  call->focal_alpha ? call->focal_alpha[i] : 1, call->focal_gamma, p,
+                  anchor ? rows->one_minus_p_anchor[r] : 1 - p, *ce, &f, q);
     return f;
 }
 
@@ -404,7 +407,7 @@ static void focal_label(const struct crossent_softmax *call, struct rows *rows, 
     rows->focal_slope_low[r] = of.q.lo;
     rows->loss[r] = row->ce.hi;
     rows->loss_low[r] = row->ce.lo;
-    rows->rest[r] = pair_value(row->rest);
+    rows->one_minus_p_anchor[r] = pair_value(row->rest);
 }
 
 enum { FOCAL_PART = 64 };
@@ -435,14 +438,14 @@ static void focal_targets(const struct crossent_softmax *call, struct rows *rows
         struct pair share = {(double)t[i], IS_DOUBLE ? (double)t_low[i] : 0};
         if ((int64_t)i == rows->label[r])
             share = pair_add(share, rows->label_share[r]);
-        const struct pair pull = pair_product(share, of[at].q);
+        const struct pair label_scale = pair_product(share, of[at].q);
         if (share.hi != 0)
             loss = pair_add(loss, pair_product(pair_product(share, of[at].f), of[at].ce));
-        to[i] = (T)pair_value(pull);
+        to[i] = (T)pair_value(label_scale);
         if (i == k)
-            anchor = pull;
+            anchor = label_scale;
         else
-            others = pair_add(others, pull);
+            others = pair_add(others, label_scale);
     }
     rows->t[r] = to;
     rows->focal_loss[r] = loss;
@@ -472,17 +475,19 @@ static void general_gradient(const struct crossent_softmax *call, const struct r
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
     const T *e = (const T *)rows->exps[r], *t = rows->t[r];
-    const double share = t ? 0 : rows->b[r] * rows->smoothing.share.hi;
-    const double b = t ? target_factor(rows->b[r], rows->t_others[r]) : rows->b[r];
+    const double share = t ? 0 : rows->target_scale[r] * rows->smoothing.share.hi;
+    const double b =
+        t ? target_factor(rows->target_scale[r], rows->t_others[r]) : rows->target_scale[r];
     const int tiny = fabs(rows->scale[r]) < 0x1p-900;    /* of a focal factor: both by themselves */
-    const double scale = tiny ? rows->inverse[r] : rows->scale[r], push = tiny ? rows->push[r] : 1;
+    const double scale = tiny ? rows->inverse[r] : rows->scale[r],
+                 prob_scale = tiny ? rows->prob_scale[r] : 1;
     for (size_t base = 0; base < n; base += BLOCK)
         gradient_elements(to + base, e + base, t ? t + base : NULL,
                           n - base < BLOCK ? n - base : BLOCK, scale,
-                          push * block_factor(rows, scratch, r, base), b, share);
+                          prob_scale * block_factor(rows, scratch, r, base), b, share);
     int64_t label = rows->label[r];
     if (t && label >= 0)      /* the label's own share is not in t */
-        to[label] -= (T)(rows->b[r] * pair_value(rows->label_share[r]));
+        to[label] -= (T)(rows->target_scale[r] * pair_value(rows->label_share[r]));
     to[k] = (T)rows->anchor_gradient[r];
     if (call->softcap != 0)
         for (size_t i = 0; i < n; i++)
@@ -516,10 +521,11 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
     const T *t = rows->t[r];
     const double a = rows->hessian[r] * hessian_factor(call->hessian_rule, rows->classes_left[r]);
     if (call->hessian_rule != CROSSENT_RESIDUAL) {
-        curved_row(rows, r, scratch, a, to);
+        hessian_row(rows, r, scratch, a, to);
         return;
     }
-    const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1, scale = sum * rows->inverse[r];
+    const double sum = t ? rows->t_others[r] + rows->t_anchor[r] : 1,
+                 scale = sum * rows->inverse[r];
     const int64_t label = rows->label[r];
     const double kept = rows->smoothing.on ? rows->smoothing.kept.hi : 1;
     const double own = t ? rows->label_share[r].hi : kept;
@@ -529,7 +535,7 @@ static void hessian_elements(const struct crossent_softmax *call, const struct r
         double gap = i == k ? fma(sum, rows->anchor_p[r], -target)
                             : fma(class_exp(rows, scratch, r, i), scale, -target);
         if (i == k && target == sum)
-            gap = sum * rows->rest[r];
+            gap = sum * rows->one_minus_p_anchor[r];
         to[i] = (T)(rows->residual[r] * fabs(gap));
     }
 }

@@ -64,15 +64,16 @@ static void gather_chunk(const struct rows *rows, const size_t *run, size_t coun
 }
 
 /* Sets the anchors among m classes from `first` on to -inf, and keeps what they were. Without a
- * branch, as it is a new guess for each row; elsewhere `own` takes the place of the class. */
-INLINE void mask_anchors(const int64_t *anchor, size_t first, size_t m, T *tile, T *own)
+ * branch, as it is a new guess for each row; elsewhere `anchor_value` takes the place of the class.
+ */
+INLINE void mask_anchors(const int64_t *anchor, size_t first, size_t m, T *tile, T *anchor_value)
 {
     for (size_t l = 0; l < LANES; l++) {
         const size_t at = (size_t)anchor[l] - first;
-        T *place = at < m ? tile + at * LANES + l : own + l;
+        T *place = at < m ? tile + at * LANES + l : anchor_value + l;
         const T x = *place;
         *place = -(T)INFINITY;
-        own[l] = x;
+        anchor_value[l] = x;
     }
 }
 
@@ -92,21 +93,21 @@ INLINE void join_maxima(const T *tile, size_t m, T *max)
 
 /* Classes [base, base + n) of all rows to their tiles; their maxima, and anchors among them. */
 static void load_columns(const struct rows *rows, size_t base, size_t n,
-                         const struct scratch *scratch, T *max, T *own)
+                         const struct scratch *scratch, T *max, T *anchor_value)
 {
     const size_t count = padded_count(rows);
     size_t run[GROUP];
     find_runs((char *const *)rows->x, count, run);
     for (size_t r = 0; r < count; r++) {
         max[r] = -(T)INFINITY;
-        own[r] = 0;
+        anchor_value[r] = 0;
     }
     for (size_t first = base; first < base + n; first += CHUNK) {
         const size_t left = base + n - first, m = left < CHUNK ? left : CHUNK;
         gather_chunk(rows, run, count, first, m, tile_at(rows, scratch, 0, first));
         for (size_t r0 = 0; r0 < count; r0 += LANES) {
             T *tile = tile_at(rows, scratch, r0, first);
-            mask_anchors(rows->anchor + r0, first, m, tile, own + r0);
+            mask_anchors(rows->anchor + r0, first, m, tile, anchor_value + r0);
             join_maxima(tile, m, max + r0);
         }
     }
@@ -193,10 +194,10 @@ INLINE void column_exps(T *tile, size_t n, struct exp_scale scale, vec bound, do
 INLINE void block_columns(struct rows *rows, struct scratch *scratch, const int keep)
 {
     const size_t n = rows->classes;
-    T max[GROUP], own[GROUP];
-    load_columns(rows, 0, n, scratch, max, own);
+    T max[GROUP], anchor_value[GROUP];
+    load_columns(rows, 0, n, scratch, max, anchor_value);
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
-        vec top = vload(max + r0), found = vload(own + r0);
+        vec top = vload(max + r0), found = vload(anchor_value + r0);
         for (size_t l = 0; l < LANES; l++)
             rows->shift[r0 + l] = 0;
         if (vbits(vless(vset(RANGE), vabs(vmax(found, top)))))
@@ -208,8 +209,8 @@ INLINE void block_columns(struct rows *rows, struct scratch *scratch, const int 
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
         struct exp_scale scale = exp_range(narrowed(rows->exponent + r0));
         column_exps(tile_at(rows, scratch, r0, 0), n, scale,
-                    exp_bound(narrowed(rows->max + r0), scale), rows->others + r0,
-                    rows->others_low + r0, keep);
+                    exp_bound(narrowed(rows->max + r0), scale), rows->sum_without_anchor + r0,
+                    rows->sum_without_anchor_low + r0, keep);
     }
 }
 
@@ -251,8 +252,8 @@ INLINE void column_segment(struct rows *rows, size_t s, struct scratch *scratch,
     }
     for (size_t base = first; base < end; base += BLOCK) {
         const size_t n = end - base < BLOCK ? end - base : BLOCK;
-        T max[GROUP], own[GROUP];
-        load_columns(rows, base, n, scratch, max, own);
+        T max[GROUP], anchor_value[GROUP];
+        load_columns(rows, base, n, scratch, max, anchor_value);
         for (size_t r0 = 0; r0 < count; r0 += LANES)
             column_block(tile_at(rows, scratch, r0, base), n, max + r0, part + r0, keep);
     }
@@ -316,7 +317,8 @@ INLINE void scatter_block(const struct rows *rows, const struct scratch *scratch
 static void write_column_rows(const struct rows *rows, const struct scratch *scratch,
                               enum crossent_output output)
 {
-    const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
+    const double *anchor_value =
+        output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
     T scale[GROUP] = {0}, pre[GROUP] = {0};
     for (size_t base = 0; base < rows->classes; base += BLOCK) {
         const size_t left = rows->classes - base, n = left < BLOCK ? left : BLOCK;
@@ -332,7 +334,7 @@ static void write_column_rows(const struct rows *rows, const struct scratch *scr
         for (size_t r = 0; r < rows->count; r++) {
             const size_t at = (size_t)rows->anchor[r];
             if (at - base < n)
-                *(T *)(rows->out[r] + (ptrdiff_t)at * rows->out_step) = (T)own[r];
+                *(T *)(rows->out[r] + (ptrdiff_t)at * rows->out_step) = (T)anchor_value[r];
         }
     }
 }

@@ -33,9 +33,9 @@ static int like_logits(const struct crossent_softmax *call, const struct crossen
            array->step == size;
 }
 
-struct change logits_change(const struct crossent_softmax *call)
+struct logit_transform logit_transform_of(const struct crossent_softmax *call)
 {
-    struct change change = {call->temperature != 0 || call->class_mask.data, 1,
+    struct logit_transform change = {call->temperature != 0 || call->class_mask.data, 1,
                             call->class_mask.step};
     if (call->temperature != 0)
         change.factor = 1 / call->temperature;
@@ -141,9 +141,9 @@ struct plan plan_of(const struct crossent_softmax *call)
     if (plan.general)
         return plan;
     plan.soft = call->target.data && (!plan.labels || plan.shared_target);
-    plan.curved = call->hessian.data != NULL;
+    plan.hessian_wanted = call->hessian.data != NULL;
     plan.curved_factor = hessian_factor(call->hessian_rule, call->classes);
-    plan.change = logits_change(call);
+    plan.change = logit_transform_of(call);
     return plan;
 }
 
@@ -170,7 +170,7 @@ static struct pair row_weight(const struct rows *rows, size_t r)
 /* T p_k - t_k = (T - t_k) - T (1 - p_k): the difference of the smaller numbers. */
 static double anchor_gap(const struct rows *rows, size_t r, double sum)
 {
-    double p = sum * rows->anchor_p[r], rest = sum * rows->rest[r];
+    double p = sum * rows->anchor_p[r], rest = sum * rows->one_minus_p_anchor[r];
     double t = rows->t_anchor[r], others = rows->t_others[r];
     return p + t < rest + others ? p - t : others - rest;
 }
@@ -191,7 +191,7 @@ static void soft_row(const struct crossent_softmax *call, struct rows *rows, siz
     const struct pair total = rows->t_sum[r], ce = {rows->loss[r], low ? rows->loss_low[r] : 0};
     const struct pair a = pair_product(slope, w);
     const double sum = pair_value(total);
-    struct pair push = pair_product(a, total), loss = rows->distance[r];
+    struct pair prob_scale = pair_product(a, total), loss = rows->distance[r];
     if (has_focal(call))
         loss = rows->focal_loss[r];
     else if (sum != 0)
@@ -199,9 +199,9 @@ static void soft_row(const struct crossent_softmax *call, struct rows *rows, siz
     loss = pair_product(w, loss);
     rows->inverse[r] = inverse;
     rows->log_sum[r] = ce.hi;
-    rows->b[r] = pair_value(a);
+    rows->target_scale[r] = pair_value(a);
     rows->residual[r] = pair_value(a);
-    rows->hessian[r] = pair_value(push);
+    rows->hessian[r] = pair_value(prob_scale);
     rows->lse_curvature[r] = 0;
     if (rows->label[r] >= 0)
         rows->probability[r] = rows->label[r] == rows->anchor[r] ? rows->anchor_p[r]
@@ -210,19 +210,19 @@ static void soft_row(const struct crossent_softmax *call, struct rows *rows, siz
     if (call->z_loss != 0) {
         const struct pair lse = {rows->logsumexp[r], rows->logsumexp_low[r]};
         const struct pair lambda = pair_product(number(s), number(call->z_loss));
-        const struct pair bend = pair_product(pair_product(slope, number(2)), lambda);
-        const struct pair z = pair_product(bend, lse);
+        const struct pair hessian_diag = pair_product(pair_product(slope, number(2)), lambda);
+        const struct pair z = pair_product(hessian_diag, lse);
         loss = pair_add(loss, pair_product(pair_product(lambda, lse), lse));
-        push = pair_add(push, z);
+        prob_scale = pair_add(prob_scale, z);
         rows->anchor_gradient[r] += z.hi * rows->anchor_p[r];
-        rows->lse_curvature[r] = pair_value(bend);
+        rows->lse_curvature[r] = pair_value(hessian_diag);
     }
     rows->loss[r] = pair_value(loss);
     const int one_class = rows->t_others[r] == 0 || !isfinite(inverse);
-    rows->scale[r] =
-        pair_value(pair_product(push, (struct pair){inverse, one_class ? 0 : rows->scale_low[r]}));
-    rows->push[r] = push.hi;
-    rows->curvature[r] = pair_value(push);
+    rows->scale[r] = pair_value(
+        pair_product(prob_scale, (struct pair){inverse, one_class ? 0 : rows->scale_low[r]}));
+    rows->prob_scale[r] = prob_scale.hi;
+    rows->curvature[r] = pair_value(prob_scale);
 }
 
 /* sum of p_j (-log p_j) = (logsumexp - x_top) + sum of p_j (x_top - x_j): terms of one sign. */
@@ -242,7 +242,7 @@ static void divide(double *x, size_t n, double by)
 }
 
 /* Derivatives by the logits as they were given. */
-static void warm_rows(const struct crossent_softmax *call, const struct plan *plan,
+static void divide_by_temperature(const struct crossent_softmax *call, const struct plan *plan,
                       struct rows *rows)
 {
     const double warm = call->temperature;
@@ -252,9 +252,9 @@ static void warm_rows(const struct crossent_softmax *call, const struct plan *pl
     divide(rows->scale, n, warm);
     divide(rows->anchor_gradient, n, warm);
     if (call->focal_gamma != 0)
-        divide(rows->push, n, warm);
+        divide(rows->prob_scale, n, warm);
     if (rows->smoothing.on || rows->soft || plan->general)
-        divide(rows->b, n, warm);
+        divide(rows->target_scale, n, warm);
     if (call->hessian.data)
         divide(rows->hessian, n, warm * warm);
     if (call->hessian.data)
@@ -285,5 +285,5 @@ void apply_options(const struct crossent_softmax *call, const struct plan *plan,
         kernels->plain(call->coefficient, call->coefficient_low, rows);
     for (size_t r = 0; wants_top(call) && r < rows->count; r++)
         finish_statistics(kernels, rows, r);
-    warm_rows(call, plan, rows);
+    divide_by_temperature(call, plan, rows);
 }

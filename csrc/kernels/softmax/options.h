@@ -28,7 +28,7 @@ static inline double hessian_factor(enum crossent_hessian rule, size_t classes)
 }
 
 /* What temperature and mask make of the logits. */
-struct change logits_change(const struct crossent_softmax *call);
+struct logit_transform logit_transform_of(const struct crossent_softmax *call);
 
 /* Soft targets that the rows of labels read where they lie. */
 int plain_soft(const struct crossent_softmax *call);
@@ -44,10 +44,10 @@ struct plan {
     int general;                 /* softmax/general.inc.h works on the rows */
     int weighs;                  /* an option acts on whole rows, smoothing apart */
     int focal;
-    int curved;                  /* the Hessian's diagonal is written beside the gradient ... */
+    int hessian_wanted;          /* the Hessian's diagonal is written beside the gradient ... */
     double curved_factor;        /* ... times this */
     struct smoothing smoothing;  /* that needs no target of its own for each class */
-    struct change change;        /* of logits, unless general.inc.h sees to it */
+    struct logit_transform change;        /* of logits, unless general.inc.h sees to it */
 };
 
 struct plan plan_of(const struct crossent_softmax *call);

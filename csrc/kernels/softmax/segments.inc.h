@@ -266,8 +266,8 @@ static void join_segments(struct rows *rows, size_t r, struct progress *parts, s
     rows->max[r] = (double)from_shift((T)row.max, (T)row.shift);
     rows->at_anchor[r] = (double)from_shift((T)row.anchor, (T)row.shift);
     rows->exponent[r] = row.exponent;
-    rows->others[r] = row.others;
-    rows->others_low[r] = row.others_low;
+    rows->sum_without_anchor[r] = row.others;
+    rows->sum_without_anchor_low[r] = row.others_low;
 }
 
 /* Segment by segment, with one of them in hand; so are they joined in join_segments. */
@@ -286,7 +286,7 @@ INLINE void long_row(struct rows *rows, size_t r, struct scratch *scratch, const
 }
 
 static __attribute__((noinline)) void
-lone_row(struct rows *rows, size_t r, struct scratch *scratch, int keep)
+long_row_noinline(struct rows *rows, size_t r, struct scratch *scratch, int keep)
 {
     if (keep)
         long_row(rows, r, scratch, 1);
@@ -334,7 +334,7 @@ static void long_rows(struct rows *rows, struct scratch *scratch, enum crossent_
     for (size_t r = 0; rows->soft && r < rows->count; r++)
         soft_sums(rows, r, scratch);
     for (size_t r = 0; r < rows->count; r++)
-        lone_row(rows, r, scratch, keeps_exps(output));
+        long_row_noinline(rows, r, scratch, keeps_exps(output));
 }
 
 /* v * scale + offset; `moved`: there is an offset. */
@@ -389,8 +389,8 @@ static inline double block_factor(const struct rows *rows, const struct scratch 
     return scratch->factors[r * block_count(rows->classes) + class / BLOCK];
 }
 
-/* The sum of a block's exponentials but number k and those whose p = e * first * second is more than
- * half; `short_others` in the order of tile_tops. */
+/* The sum of a block's exponentials but number k and those whose p = e * first * second is more
+ * than half; `short_others` in the order of tile_tops. */
 static double short_others(const T *e, size_t n, size_t k, T first, T second)
 {
     struct pair sum = {0, 0};
@@ -435,34 +435,34 @@ static double curved_top(const struct rows *rows, size_t r, const struct scratch
 }
 
 /* a p (1 - p), or `top` where p is more than half. */
-INLINE vec curved(vec p, vec a, vec top)
+INLINE vec hessian_wanted(vec p, vec a, vec top)
 {
     return vselect(vless(vset((T)0.5), p), top, a * p * (vset(1) - p));
 }
 
-/* to = a p (1 - p), where p = e * scale * factor; `top` as in curved(). */
-static void curved_elements(T *to, const T *e, size_t n, double scale, double factor, double a,
-                            double top)
+/* to = a p (1 - p), where p = e * scale * factor; `top` as in hessian_wanted(). */
+static void hessian_diag_elements(T *to, const T *e, size_t n, double scale, double factor,
+                                  double a, double top)
 {
     T pre, post = split_scale(scale, factor, &pre);
     const vec first = vset(pre), second = vset(post), all = vset((T)a), most = vset((T)top);
     for (size_t i = 0; i < n; i += LANES) {
         vec p = vload_part(e + i, n - i, vset(0)) * first * second;
-        vstore_part(to + i, n - i, curved(p, all, most));
+        vstore_part(to + i, n - i, hessian_wanted(p, all, most));
     }
 }
 
 /* The diagonal of a row's Hessian, times a, before the gradient takes the exponentials' place. */
-static void curved_row(const struct rows *rows, size_t r, const struct scratch *scratch, double a,
+static void hessian_row(const struct rows *rows, size_t r, const struct scratch *scratch, double a,
                        T *to)
 {
     const size_t n = rows->classes, k = (size_t)rows->anchor[r];
     const double top = curved_top(rows, r, scratch, a);
     for (size_t base = 0; base < n; base += BLOCK)
-        curved_elements(to + base, (const T *)rows->exps[r] + base,
+        hessian_diag_elements(to + base, (const T *)rows->exps[r] + base,
                         n - base < BLOCK ? n - base : BLOCK, rows->inverse[r],
                         block_factor(rows, scratch, r, base), a, top);
-    to[k] = (T)(a * rows->anchor_p[r] * rows->rest[r]);
+    to[k] = (T)(a * rows->anchor_p[r] * rows->one_minus_p_anchor[r]);
 }
 
 /* to = (x - max) - log_sum: log(softmax), no term of which cancels another. */
@@ -478,7 +478,7 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
 {
     const double *factor = NULL;   /* a row of one block has none */
     T *out = (T *)rows->out[r];
-    const double share = rows->smoothing.on ? rows->b[r] * rows->smoothing.share.hi : 0;
+    const double share = rows->smoothing.on ? rows->target_scale[r] * rows->smoothing.share.hi : 0;
     if (rows->classes > BLOCK)
         factor = scratch->factors + r * block_count(rows->classes);
     for (size_t base = begin; base < end; base += BLOCK) {
@@ -495,7 +495,7 @@ static void write_long_part(const struct rows *rows, size_t r, size_t begin, siz
             const T *e = (const T *)rows->exps[r] + base, *t = (const T *)rows->t[r];
             if (rows->soft)
                 soft_elements(out + base, e, t + base, n, rows->scale[r], f,
-                              target_factor(rows->b[r], rows->t_rest[r]));
+                              target_factor(rows->target_scale[r], rows->t_rest[r]));
             else
                 scale_elements(out + base, e, n, rows->scale[r], f, share);
         }
@@ -509,8 +509,8 @@ static void write_long_rows(const struct rows *rows, struct scratch *scratch,
                             enum crossent_output output)
 {
     for (size_t r = 0; r < rows->count; r++) {
-        if (rows->curved)
-            curved_row(rows, r, scratch, rows->hessian[r] * rows->curved_factor,
+        if (rows->hessian_wanted)
+            hessian_row(rows, r, scratch, rows->hessian[r] * rows->hessian_factor,
                        (T *)rows->hessian_at[r]);
         write_long_part(rows, r, 0, rows->classes, scratch, output);
     }

@@ -188,12 +188,12 @@ static void subtract_label_targets(const struct rows *rows)
     for (size_t r = 0; r < rows->count; r++) {
         T *to = (T *)(rows->out[r] + (ptrdiff_t)rows->label[r] * rows->out_step);
         if (rows->label[r] != rows->anchor[r])
-            *to -= (T)(rows->b[r] * rows->label_target[r]);
+            *to -= (T)(rows->target_scale[r] * rows->label_target[r]);
     }
 }
 
 /* What sums of t_j (x_k - x_j) come to where x_k is +inf. */
-static inline struct pair endless(struct pair others)
+static inline struct pair distance_to_infinity(struct pair others)
 {
     return (struct pair){others.hi != 0 ? INFINITY : 0, 0};
 }
@@ -226,7 +226,7 @@ static void soft_sums(struct rows *rows, size_t r, struct scratch *scratch)
         others = pair_add(others, part);
     }
     if (top == (T)INFINITY)
-        distance = endless(others);
+        distance = distance_to_infinity(others);
     if (rows->shared_target) {
         T room, x = *block_logits(rows, r, (size_t)rows->label[r], 1, &room);
         store_shared(rows, r, k, top, x, distance, others);

@@ -1,6 +1,6 @@
 /* softcap: x' = cap tanh(x / cap), and its slope, in double for logits of either type: a rounding
- * of x' to float would move a gradient by as much as 2^-24 |x'|. Doubles keep what rounding cuts off
- * x' too, a pair that general.inc.h works into the exponentials.
+ * of x' to float would move a gradient by as much as 2^-24 |x'|. Doubles keep what rounding cuts
+ * off x' too, a pair that general.inc.h works into the exponentials.
  */
 /* 1 / k! for k = 15 to 4. */
 static const double TAYLOR[] = {
@@ -28,8 +28,8 @@ static inline vec expm1_pair(vec r, vec r_low, vec *low)
 /* With w = e^(-2 |x| / cap) = 2^n (1 + s), s = e^r - 1:
  *     tanh = (1 - w) / (1 + w),   1 - w = (1 - 2^n) - 2^n s,      slope = 4 w / (1 + w)^2
  * Nothing cancels, for n = 0 because the bracket is 0. The slope is 1 - tanh^2, which would be 0
- * from 19 cap on, and is right down to the subnormal numbers. Of float logits (`exact` is 0) doubles
- * have digits enough without low parts. */
+ * from 19 cap on, and is right down to the subnormal numbers. Of float logits (`exact` is 0)
+ * doubles have digits enough without low parts. */
 INLINE vec capped(vec x, vec cap, vec *x_low, vec *slope, const int exact)
 {
     const vec one = vset(1), zero = vset(0);
@@ -116,7 +116,7 @@ static void cap_exponentials(struct rows *rows, size_t r, const struct scratch *
             n <= BLOCK ? 1 : scratch->factors[r * block_count(n) + base / BLOCK];
         more += totals_value(&sum) * factor;
     }
-    rows->others_low[r] += more;
+    rows->sum_without_anchor_low[r] += more;
 }
 
 /* The sum of t_j (low_anchor - low_j), which belongs to that of t_j (x_anchor - x_j). */

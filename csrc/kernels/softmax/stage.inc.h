@@ -7,30 +7,30 @@
 enum { CHANGED = 4 * WIDE };     /* elements that are changed at a time */
 
 /* A mask of n <= CHANGED classes as numbers; 0 leaves a class out. */
-INLINE void mask_numbers(const char *mask_at, ptrdiff_t step, size_t n, T *to)
+INLINE void mask_numbers(const char *class_mask, ptrdiff_t step, size_t n, T *to)
 {
     if (step == 1)
         for (size_t i = 0; i < n; i++)
-            to[i] = (T)mask_at[i];
+            to[i] = (T)class_mask[i];
     else
         for (size_t i = 0; i < n; i++)
-            to[i] = (T)mask_at[(ptrdiff_t)i * step];
+            to[i] = (T)class_mask[(ptrdiff_t)i * step];
 }
 
 /* n <= CHANGED elements; `whole`: all of them, a constant where this is called. */
-INLINE void change_part(const struct change *change, const T *from, const char *mask_at, T *to,
-                        size_t n, const int whole)
+INLINE void transform_part(const struct logit_transform *change, const T *from,
+                           const char *class_mask, T *to, size_t n, const int whole)
 {
     const vec factor = vset((T)change->factor), zero = vset(0), none = vset(-(T)INFINITY);
     T kept[CHANGED];
     n = whole ? CHANGED : n;
-    if (mask_at)
-        mask_numbers(mask_at, change->mask_step, n, kept);
+    if (class_mask)
+        mask_numbers(class_mask, change->mask_step, n, kept);
     for (size_t i = 0; i < n; i += LANES) {
         vec v = (whole ? vload(from + i) : vload_part(from + i, n - i, zero)) * factor;
         if (whole)
             __builtin_prefetch(from + i + AHEAD, 0, 3);
-        if (mask_at)
+        if (class_mask)
             v = vselect(vequal(vload(kept + i), zero), none, v);
         if (whole)
             vstore(to + i, v);
@@ -39,16 +39,16 @@ INLINE void change_part(const struct change *change, const T *from, const char *
     }
 }
 
-/* to = from as the loss sees it, n elements; they may be the same. `mask_at` or NULL. */
-static void change_elements(const struct change *change, const T *from, const char *mask_at, T *to,
-                            size_t n)
+/* to = from as the loss sees it, n elements; they may be the same. `class_mask` or NULL. */
+static void transform_elements(const struct logit_transform *change, const T *from,
+                               const char *class_mask, T *to, size_t n)
 {
     const ptrdiff_t bytes = (ptrdiff_t)CHANGED * change->mask_step;
     size_t i = 0;
-    for (; i + CHANGED <= n; i += CHANGED, mask_at = mask_at ? mask_at + bytes : NULL)
-        change_part(change, from + i, mask_at, to + i, CHANGED, 1);
+    for (; i + CHANGED <= n; i += CHANGED, class_mask = class_mask ? class_mask + bytes : NULL)
+        transform_part(change, from + i, class_mask, to + i, CHANGED, 1);
     if (i < n)
-        change_part(change, from + i, mask_at, to + i, n - i, 0);
+        transform_part(change, from + i, class_mask, to + i, n - i, 0);
 }
 
 /* n logits of row r from class `base` on, as the loss sees them: where they lie, or `buffer`. */
@@ -56,12 +56,12 @@ static inline const T *block_logits(const struct rows *rows, size_t r, size_t ba
                                     T *buffer)
 {
     const T *x = (const T *)rows->x[r] + base;
-    const char *mask_at = rows->mask_at[r];
-    if (!rows->change.on || rows->classes <= BLOCK)
+    const char *class_mask = rows->class_mask[r];
+    if (!rows->logit_transform.on || rows->classes <= BLOCK)
         return x;
-    if (mask_at)
-        mask_at += (ptrdiff_t)base * rows->change.mask_step;
-    change_elements(&rows->change, x, mask_at, buffer, n);
+    if (class_mask)
+        class_mask += (ptrdiff_t)base * rows->logit_transform.mask_step;
+    transform_elements(&rows->logit_transform, x, class_mask, buffer, n);
     return buffer;
 }
 
@@ -142,10 +142,11 @@ static void collect_rows(struct rows *rows, enum crossent_dtype dtype)
     if (!contiguous)
         collect_apart(rows, dtype);
     for (size_t r = 0; r < rows->count; r++) {
-        if (rows->change.on && rows->classes > TILE_CLASSES &&
+        if (rows->logit_transform.on && rows->classes > TILE_CLASSES &&
             rows->classes <= BLOCK)
-            change_elements(&rows->change, (const T *)(contiguous ? rows->x[r] : rows->exps[r]),
-                            rows->mask_at[r], (T *)rows->exps[r], rows->classes);
+            transform_elements(&rows->logit_transform,
+                               (const T *)(contiguous ? rows->x[r] : rows->exps[r]),
+                               rows->class_mask[r], (T *)rows->exps[r], rows->classes);
         rows->x[r] = rows->exps[r];
     }
     rows->x_step = sizeof(T);

@@ -39,21 +39,21 @@ static inline void tile_load(const struct rows *rows, size_t r0, T *tile)
 /* The logits of a tile as the loss sees them. */
 static void tile_change(const struct rows *rows, size_t r0, T *tile)
 {
-    char *const *mask_at = rows->mask_at + r0;
+    char *const *class_mask = rows->class_mask + r0;
     int shared = 1;
-    if (rows->change.factor != 1)
-        change_elements(&rows->change, tile, NULL, tile, rows->classes * LANES);
-    if (!mask_at[0])
+    if (rows->logit_transform.factor != 1)
+        transform_elements(&rows->logit_transform, tile, NULL, tile, rows->classes * LANES);
+    if (!class_mask[0])
         return;
     for (size_t l = 1; l < LANES; l++)
-        shared &= mask_at[l] == mask_at[0];
+        shared &= class_mask[l] == class_mask[0];
     for (size_t c = 0; c < rows->classes; c++) {
-        const ptrdiff_t at = (ptrdiff_t)c * rows->change.mask_step;
+        const ptrdiff_t at = (ptrdiff_t)c * rows->logit_transform.mask_step;
         T kept[LANES];
-        if (shared && mask_at[0][at])
+        if (shared && class_mask[0][at])
             continue;
         for (size_t l = 0; l < LANES; l++)
-            kept[l] = (T)mask_at[l][at];
+            kept[l] = (T)class_mask[l][at];
         vec v = vselect(vequal(vload(kept), vset(0)), vset(-(T)INFINITY), vload(tile + c * LANES));
         vstore(tile + c * LANES, v);
     }
@@ -75,33 +75,33 @@ static inline vec tile_search(const T *tile, size_t classes)
 static inline vec tile_maxima(const T *tile, size_t classes, vec anchor, vec *at_anchor)
 {
     const vec none = vset(-(T)INFINITY);
-    vec even = none, odd = none, own = none, c = vset(0);
+    vec even = none, odd = none, anchor_value = none, c = vset(0);
     size_t i = 0;
     for (; i + 2 <= classes; i += 2, c = c + vset(2)) {
         vec v = vload(tile + i * LANES), w = vload(tile + (i + 1) * LANES);
         mask first = vequal(c, anchor), second = vequal(c + vset(1), anchor);
-        own = vselect(second, w, vselect(first, v, own));
+        anchor_value = vselect(second, w, vselect(first, v, anchor_value));
         even = vmax(vselect(first, none, v), even);
         odd = vmax(vselect(second, none, w), odd);
     }
     if (i < classes) {
         vec v = vload(tile + i * LANES);
         mask last = vequal(c, anchor);
-        own = vselect(last, v, own);
+        anchor_value = vselect(last, v, anchor_value);
         even = vmax(vselect(last, none, v), even);
     }
-    *at_anchor = own;
+    *at_anchor = anchor_value;
     return vmax(even, odd);
 }
 
 /* Counts rows whose largest logit is beyond exact reduction from that logit. */
 static inline void tile_shift(struct rows *rows, size_t r0, T *tile, vec *max, vec *at_anchor)
 {
-    T others[LANES], own[LANES];
+    T others[LANES], anchor_value[LANES];
     vstore(others, *max);
-    vstore(own, *at_anchor);
+    vstore(anchor_value, *at_anchor);
     for (size_t l = 0; l < LANES; l++) {
-        T shift = reference(own[l] > others[l] ? own[l] : others[l]);
+        T shift = reference(anchor_value[l] > others[l] ? anchor_value[l] : others[l]);
         rows->shift[r0 + l] = (double)shift;
         if (shift == 0)
             continue;
@@ -109,10 +109,10 @@ static inline void tile_shift(struct rows *rows, size_t r0, T *tile, vec *max, v
         for (size_t c = 0; c < rows->classes; c++)
             tile[c * LANES + l] = from_shift(tile[c * LANES + l], shift);
         others[l] = from_shift(others[l], shift);
-        own[l] = from_shift(own[l], shift);
+        anchor_value[l] = from_shift(anchor_value[l], shift);
     }
     *max = vload(others);
-    *at_anchor = vload(own);
+    *at_anchor = vload(anchor_value);
 }
 
 /* The exponentials of n classes; all but the anchors' join the sum. `to_anchor`: classes from here
@@ -197,21 +197,21 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
 {
     const vec zero = vset(0);
     struct totals distance, weight;
-    vec own = zero;
+    vec anchor_value = zero;
     top = vselect(vequal(top, vset(-(T)INFINITY)), zero, top);
     totals_clear(&distance);
     totals_clear(&weight);
     for (size_t c = 0; c < rows->classes; c++) {
         vec v = vload(t + c * LANES);
         mask at = vequal(vset((T)c), anchor);
-        own = vselect(at, v, own);
+        anchor_value = vselect(at, v, anchor_value);
         v = vselect(at, zero, v);
         vec x = vselect(vequal(v, zero), top, vload(tile + c * LANES));
         for (int p = 0; p < PARTS; p++)
             distance_add(&distance, &weight, p, vwiden(top, p), vwiden(x, p), vwiden(v, p),
                          vset_f64(0), 0);
     }
-    widen_to(rows->t_anchor + r0, own);
+    widen_to(rows->t_anchor + r0, anchor_value);
     for (int part = 0; part < PARTS; part++) {
         const size_t r = r0 + (size_t)(part * LANES_f64);
         vec_f64 low, others = two_sum(weight.hi[part], weight.lo[part], &low);
@@ -236,7 +236,7 @@ static inline void tile_soft_sums(struct rows *rows, size_t r0, const T *tile, c
 static void tile_prepare(struct rows *rows, size_t r0, T *tile, T *t)
 {
     tile_load(rows, r0, tile);
-    if (rows->change.on)
+    if (rows->logit_transform.on)
         tile_change(rows, r0, tile);
     if (rows->soft)
         tile_gather((char *const *)(rows->t + r0), rows->classes, t);
@@ -271,8 +271,8 @@ tile_statistics(struct rows *rows, size_t r0, T *tile, const int keep)
     tile_sum(tile, rows->classes, narrowed(rows->column + r0), scale, &sum, keep);
     for (int part = 0; part < PARTS; part++) {
         vec_f64 lo, hi = sum_lanes(&sum, 0, part, &lo);
-        vstore_f64(rows->others + r0 + part * LANES_f64, hi);
-        vstore_f64(rows->others_low + r0 + part * LANES_f64, lo);
+        vstore_f64(rows->sum_without_anchor + r0 + part * LANES_f64, hi);
+        vstore_f64(rows->sum_without_anchor_low + r0 + part * LANES_f64, lo);
     }
 }
 
@@ -313,16 +313,16 @@ static inline vec tile_shares(const struct rows *rows, size_t r0)
     double less[LANES] = {0};
     const size_t lanes = lane_count(rows, r0);
     for (size_t l = 0; rows->smoothing.on && l < lanes; l++)
-        less[l] = 0 - rows->b[r0 + l] * rows->smoothing.share.hi;
+        less[l] = 0 - rows->target_scale[r0 + l] * rows->smoothing.share.hi;
     for (size_t l = 0; rows->soft && l < lanes; l++)
-        less[l] = 0 - target_factor(rows->b[r0 + l], rows->t_rest[r0 + l]);
+        less[l] = 0 - target_factor(rows->target_scale[r0 + l], rows->t_rest[r0 + l]);
     return narrowed(less);
 }
 
 /* What a tile's exponentials, or its logits, become: gradients, probabilities, log(softmax). */
 struct finish {
     const T *t;
-    vec anchor, own, pre, scale, less, factor, top, max, log_sum;
+    vec anchor, anchor_value, pre, scale, less, factor, top, max, log_sum;
 };
 
 INLINE vec finished(const T *tile, size_t c, const struct finish *f, const enum finishes kind)
@@ -334,8 +334,8 @@ INLINE vec finished(const T *tile, size_t c, const struct finish *f, const enum 
     if (kind == FINISH_TARGET)
         v = vfma(f->less, vload(f->t + c * LANES), v);
     if (kind == CURVED)
-        v = curved(v, f->factor, f->top);
-    return vselect(vequal(vset((T)c), f->anchor), f->own, v);
+        v = hessian_wanted(v, f->factor, f->top);
+    return vselect(vequal(vset((T)c), f->anchor), f->anchor_value, v);
 }
 
 /* out[row r0 + lane][c] from tile[c][lane], for the rows that are not padding. */
@@ -397,13 +397,13 @@ static inline vec tile_tops(const struct rows *rows, size_t r0, const T *tile,
 
 static void write_curved_tile(const struct rows *rows, size_t r0, const T *tile)
 {
-    double own[LANES] = {0}, factor[LANES] = {0};
+    double anchor_value[LANES] = {0}, factor[LANES] = {0};
     for (size_t l = 0; l < lane_count(rows, r0); l++) {
-        factor[l] = rows->hessian[r0 + l] * rows->curved_factor;
-        own[l] = factor[l] * rows->anchor_p[r0 + l] * rows->rest[r0 + l];
+        factor[l] = rows->hessian[r0 + l] * rows->hessian_factor;
+        anchor_value[l] = factor[l] * rows->anchor_p[r0 + l] * rows->one_minus_p_anchor[r0 + l];
     }
     struct finish f = {.anchor = narrowed(rows->column + r0)};
-    f.own = narrowed(own);
+    f.anchor_value = narrowed(anchor_value);
     f.factor = narrowed(factor);
     f.scale = tile_scale(rows->inverse + r0, &f.pre);
     f.top = tile_tops(rows, r0, tile, &f, factor);
@@ -413,17 +413,18 @@ static void write_curved_tile(const struct rows *rows, size_t r0, const T *tile)
 static void write_short_rows(const struct rows *rows, struct scratch *scratch,
                              enum crossent_output output)
 {
-    const double *own = output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
+    const double *anchor_value =
+        output == CROSSENT_GRADIENT ? rows->anchor_gradient : rows->anchor_p;
     for (size_t r0 = 0; r0 < rows->count; r0 += LANES) {
         const T *tile = (const T *)scratch->tile + r0 * rows->classes;
         struct finish f = {.anchor = narrowed(rows->column + r0)};
         f.t = (const T *)scratch->target + r0 * rows->classes;
-        f.own = narrowed(own + r0);
+        f.anchor_value = narrowed(anchor_value + r0);
         f.scale = tile_scale(rows->scale + r0, &f.pre);
         f.less = tile_shares(rows, r0);
         f.max = narrowed(rows->at_anchor + r0);
         f.log_sum = narrowed(rows->loss + r0);
-        if (rows->curved)
+        if (rows->hessian_wanted)
             write_curved_tile(rows, r0, tile);
         if (output == CROSSENT_LOG_SOFTMAX)
             write_tile(rows, r0, tile, &f, rows->out, rows->out_step, LOGS);
