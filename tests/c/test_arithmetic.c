@@ -89,7 +89,7 @@ static void tests(void)
         ((double *)logits[1])[i] = i % 3 ? x : x - 620;
     }
     memset(want.out, 0, 6 * BYTES);
-    for (int threads = 3; threads; threads -= 2)         /* the workers are born in the first mode */
+    for (int threads = 3; threads > 0; threads -= 2)         /* the workers are born in the first mode */
         for (int m = 0; m < MODES; m++) {
             memset(got.out, 0, 6 * BYTES);
             set_arithmetic_mode(modes[m]);
