@@ -328,7 +328,7 @@ MISTAKES = {
         "probs of row 1, class 1, is nan; expected 0 <= p <= 1",
     ),
     "above": (lambda: forward(wrong(1.5), Y), "probs of row 1, class 1, is 1.5; expected 0 <= p"),
-    "below": (lambda: forward(wrong(-1e-300), Y), "row 1, class 1, is -1e-300"),
+    "below": (lambda: forward(wrong(-1e-3), Y), "row 1, class 1, is -0.001"),
     "soft": (lambda: forward(wrong(2, 2, 3), P), "probs of row 2, class 3, is 2.0"),
     "smoothed": (lambda: forward(wrong(2, 2, 3), Y, label_smoothing=0.1), "row 2, class 3, is 2.0"),
     "in place": (lambda: both(p := wrong(2.5), Y, out=p), "row 1, class 1, is 2.5"),

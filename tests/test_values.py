@@ -180,7 +180,7 @@ def test_reductions_are_as_exact_as_their_rows(reduction, dtype, rng):
     loss, grad = oracle.softmax_cross_entropy(oracle.widen(z), y)
     divisor = len(z) if reduction == "mean" else 1
     got_loss, got_grad = everywhere.softmax_cross_entropy_value_and_grad(z, y, reduction=reduction)
-    assert type(got_loss) is float
+    assert type(got_loss) is np.float64
     assert got_loss == everywhere.softmax_cross_entropy(z, y, reduction=reduction)
     oracle.assert_close(got_loss, loss.sum() / divisor, dtype, LOSS)
     oracle.assert_close(got_grad, grad / divisor, dtype, GRADIENT)

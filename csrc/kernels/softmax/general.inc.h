@@ -620,6 +620,8 @@ static void write_general_row(const struct crossent_softmax *call, const struct 
         if (call->accumulate) {
             T old = 0;
             from_numbers(p, 0, call->out.dtype, 1, &old);
+            if (call->out.dtype == CROSSENT_F32)     /* as if the gradient had been stored first */
+                value = (double)(float)value;
             value = (double)old + value;
         }
         store_any(p, call->out.dtype, value);
