@@ -395,9 +395,7 @@ def test_the_gradient_with_respect_to_the_target_is_a_slope(case, problem, rng):
     options.pop("normalizer", None)
     upstream = call.pop("upstream", 1)
     xent = crossent.SoftmaxCrossEntropy(**options)
-    _, _, aux = xent.value_and_grad(
-        z, target, return_aux="target_grad", upstream=upstream, **call
-    )
+    _, _, aux = xent.value_and_grad(z, target, return_aux="target_grad", upstream=upstream, **call)
     at, slopes, atol = central_differences(
         lambda: np.sum(upstream * xent.forward(z, target, **call)), target, ~np.isnan(z), rng, 12
     )
