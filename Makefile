@@ -129,7 +129,7 @@ neon: $(TEST)/ctest
 	echo '== C tests for 64-bit ARM under emulation'; \
 	if [ $(NATIVE) = native ]; then $(call c_build,native); fi && \
 	digests=$$(for test in $(DIGESTS); do \
-		echo $$test=$$($(BUILD)/$(NATIVE)/test_$$test --digest); done) && \
+		printf '%s=%s ' $$test $$($(BUILD)/$(NATIVE)/test_$$test --digest); done) && \
 	$(call c_build,neon,-DCMAKE_TOOLCHAIN_FILE=.ci/aarch64.cmake "-DCROSSENT_DIGESTS=$$digests") && \
 	$(call c_tests,neon)
 

@@ -51,6 +51,15 @@ void switch_isa(const char *name)
     check(!failed && strcmp(crossent_isa(), name) == 0, "%s runs, not %s", crossent_isa(), name);
 }
 
+int has_fma(void)
+{
+#if defined(__aarch64__)
+    return 1;
+#else
+    return strcmp(now.isa, "scalar") != 0 && strcmp(now.isa, "sse2") != 0;
+#endif
+}
+
 void dirty_stack(void)
 {
     enum { DEEP = 256 << 10 };

@@ -44,6 +44,10 @@ void *allocate(size_t bytes);           /* of whole cache lines */
 void add_to_digest(const void *bytes, size_t n);
 void switch_isa(const char *name);
 
+/* Whether the set in use has a fused multiply-add; without, products belong to BLAS. On 64-bit ARM
+ * plain C has it too. */
+int has_fma(void);
+
 /* Leaves other bytes on the stack, beneath the caller's frame, than the call before: the next call
  * gives the same results unless it reads what it has not written. */
 void dirty_stack(void);
